@@ -1,0 +1,284 @@
+package transcode
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/asticode/go-astiav"
+
+	"github.com/mp3lathe/mp3lathe/transcode/internal/mp3"
+	"github.com/mp3lathe/mp3lathe/transcode/internal/mp4"
+)
+
+// maxFrameSamples bounds what a decoder may make of one packet, per channel.
+// FLAC's largest block has 65535; uncompressed groups have a few thousand.
+const maxFrameSamples = 1 << 20
+
+// decoder turns the packets of a track into frames of PCM that lie on the
+// media's timeline, counted in samples. A packet that cannot be decoded is
+// counted, and leaves a gap.
+type decoder struct {
+	file    *mp4.File
+	track   *mp4.Track
+	demux   *demuxer
+	limits  Limits
+	stream  *stream
+	current int // description that stream is for
+	context *astiav.CodecContext
+	packet  *astiav.Packet
+	frame   *astiav.Frame
+	framer  *mp3.Framer // of MP3, whose packets need not be whole frames
+
+	rate    int   // of the first frame: the timeline's; 0 before it
+	next    int64 // position of the next sample; -1 before the first frame of a run
+	began   int64 // time of the run's first packet, in ticks; -1 before it
+	lost    bool  // a packet before the first frame of the run was lost
+	fed     packet
+	drained bool
+
+	most    int // packets to send, 0 for all
+	packets int // sent
+	errors  int // of those, not decoded
+	frames  int // decoded
+}
+
+func newDecoder(src *source, f *mp4.File, t *mp4.Track, limits Limits) (*decoder, error) {
+	d := &decoder{file: f, track: t, limits: limits, next: -1, began: -1}
+	var err error
+	if d.stream, err = describe(f, t, 0); err != nil {
+		return nil, err
+	}
+	if d.demux, err = newDemuxer(src, t, d.stream.packing, limits); err != nil {
+		d.stream.close()
+		return nil, err
+	}
+	d.packet, d.frame = astiav.AllocPacket(), astiav.AllocFrame()
+	if d.packet == nil || d.frame == nil {
+		d.close()
+		return nil, errNoMemory
+	}
+	return d, nil
+}
+
+func (d *decoder) close() {
+	if d.frame != nil {
+		d.frame.Free()
+	}
+	if d.packet != nil {
+		d.packet.Free()
+	}
+	d.closeCodec()
+	d.stream.close()
+}
+
+func (d *decoder) closeCodec() {
+	if d.context != nil {
+		d.context.Free()
+		d.context = nil
+	}
+}
+
+// open prepares the codec for the current description.
+func (d *decoder) open() error {
+	d.closeCodec()
+	s := d.stream
+	if s.decoder == nil {
+		return &Error{Op: "decode", Err: ErrUnsupported, Codec: s.codec}
+	}
+	d.context = astiav.AllocCodecContext(s.decoder)
+	if d.context == nil {
+		return errNoMemory
+	}
+	if err := d.context.FromCodecParameters(s.params); err != nil {
+		return err
+	}
+	// One thread: jobs run side by side. All samples: what the edit list drops
+	// is dropped here, exactly, and not by the decoder's own rules.
+	d.context.SetThreadCount(1)
+	d.context.SetFlags2(astiav.NewCodecContextFlags2(astiav.CodecFlag2SkipManual))
+	options := astiav.NewDictionary()
+	defer options.Free()
+	if err := options.Set("max_samples", fmt.Sprint(maxFrameSamples), 0); err != nil {
+		return err
+	}
+	if err := d.context.Open(s.decoder, options); err != nil {
+		return &Error{Op: "decode", Err: ErrInvalidData, Detail: fmt.Sprintf("the %s decoder does not take the track's description: %v", s.codec, err)}
+	}
+	d.framer = nil
+	if s.codec == "mp3" {
+		d.framer = new(mp3.Framer)
+	}
+	return nil
+}
+
+// restart goes on with the first packet that ends after a time in ticks.
+func (d *decoder) restart(ticks int64) error {
+	if err := d.demux.rewind(); err != nil {
+		return err
+	}
+	if ticks > 0 {
+		if err := d.demux.seek(ticks); err != nil && err != io.EOF {
+			return err
+		}
+	}
+	d.closeCodec()
+	d.next, d.began, d.lost, d.drained = -1, -1, false, false
+	d.frame.Unref()
+	return nil
+}
+
+// samples converts ticks of the media to samples of the timeline.
+func (d *decoder) samples(ticks int64) int64 {
+	return mp4.Rescale(ticks, int64(d.rate), int64(d.track.Timescale))
+}
+
+// read returns the next frame, which belongs to the decoder and is valid until
+// the next call, and the position of its first sample; or io.EOF.
+func (d *decoder) read() (*astiav.Frame, int64, error) {
+	for {
+		if d.context == nil {
+			if err := d.open(); err != nil {
+				return nil, 0, err
+			}
+		}
+		err := d.context.ReceiveFrame(d.frame)
+		switch {
+		case err == nil:
+			if d.frame.NbSamples() <= 0 || d.frame.SampleRate() <= 0 || channelsOf(d.frame) <= 0 {
+				continue
+			}
+			return d.place()
+		case errors.Is(err, astiav.ErrEof):
+			return nil, 0, io.EOF
+		case !errors.Is(err, astiav.ErrEagain):
+			if d.drained {
+				return nil, 0, io.EOF
+			}
+			d.lose()
+		}
+		if err := d.feed(); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+// place finds the position of the frame just decoded.
+func (d *decoder) place() (*astiav.Frame, int64, error) {
+	f := d.frame
+	if n := channelsOf(f); n > d.limits.Channels {
+		return nil, 0, &Error{Op: "decode", Err: ErrLimit, Detail: fmt.Sprintf("%d channels; at most %d are allowed", n, d.limits.Channels)}
+	}
+	d.frames++
+	if d.rate == 0 {
+		d.rate = f.SampleRate()
+	}
+	if d.next < 0 {
+		// A decoder that needs a packet or two before it speaks (Vorbis) starts
+		// with the first of them. After a loss the frame's own time counts.
+		start := d.began
+		if d.lost {
+			start = max(start, f.Pts())
+		}
+		d.next = d.samples(start)
+	}
+	n := int64(f.NbSamples())
+	if d.fed.last && f.Pts() == d.fed.time {
+		// Writers shorten the last packet's duration to where the audio ends. A
+		// duration of next to nothing says only that they did not know, and one
+		// tick of a coarse timescale says nothing either.
+		tick := int64(f.SampleRate())/int64(d.track.Timescale) + 1
+		if keep := mp4.Rescale(d.fed.duration, int64(f.SampleRate()), int64(d.track.Timescale)); d.fed.duration > 1 && n-keep > tick {
+			cutFrame(f, 0, int(keep))
+			n = keep
+		}
+	}
+	pos := d.next
+	if f.SampleRate() != d.rate {
+		n = mp4.Rescale(n, int64(d.rate), int64(f.SampleRate()))
+	}
+	d.next += n
+	return f, pos, nil
+}
+
+// lose notes that the packet last fed could not be decoded.
+func (d *decoder) lose() {
+	d.errors++
+	if d.next < 0 {
+		d.lost = true
+		return
+	}
+	d.next += d.samples(d.fed.duration)
+}
+
+// feed sends the next packet to the codec.
+func (d *decoder) feed() error {
+	if d.framer != nil {
+		if frame, _, ok := d.framer.Next(); ok {
+			return d.send(frame)
+		}
+	}
+	p, err := d.demux.next()
+	if err == io.EOF || d.most > 0 && d.packets >= d.most {
+		if d.framer != nil {
+			d.framer.Flush()
+			if frame, _, ok := d.framer.Next(); ok {
+				return d.send(frame)
+			}
+		}
+		d.drained = true
+		if err := d.context.SendPacket(nil); err != nil && !errors.Is(err, astiav.ErrEof) {
+			return err
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.description != d.current {
+		if err := d.describe(p.description); err != nil {
+			return err
+		}
+	}
+	if d.began < 0 {
+		d.began = p.time
+	}
+	d.fed = p
+	if d.framer != nil {
+		d.framer.Write(p.data)
+		return nil
+	}
+	return d.send(p.data)
+}
+
+// send gives one packet's data to the codec.
+func (d *decoder) send(data []byte) error {
+	if d.framer != nil && mp3.IsInfoFrame(data) {
+		return nil
+	}
+	d.packets++
+	d.packet.Unref()
+	if err := d.packet.FromData(data); err != nil {
+		return err
+	}
+	d.packet.SetPts(d.fed.time)
+	d.packet.SetDts(d.fed.time)
+	if err := d.context.SendPacket(d.packet); err != nil {
+		d.lose()
+	}
+	return nil
+}
+
+// describe changes to another sample description of the track.
+func (d *decoder) describe(description int) error {
+	if d.track.Descriptions[description].Encrypted {
+		return &Error{Op: "decode", Err: ErrEncrypted}
+	}
+	s, err := describe(d.file, d.track, description)
+	if err != nil {
+		return err
+	}
+	d.stream.close()
+	d.stream, d.current = s, description
+	return d.open()
+}

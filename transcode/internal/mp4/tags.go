@@ -1,0 +1,136 @@
+package mp4
+
+import "time"
+
+// maxTagBox is the largest box copied for the reader of tags. Lyrics and long
+// descriptions fit; what apps hide in their own boxes mostly does not.
+const maxTagBox = 256 << 10
+
+// maxPictures bounds the pictures of a file.
+const maxPictures = 32
+
+// Chapter is a named place in the presentation.
+type Chapter struct {
+	Start time.Duration
+	Title string
+}
+
+// readTags takes over a udta or meta box of the movie for [File.TagsHeader],
+// without its pictures, and notes where those are.
+func (f *File) readTags(b box) error {
+	copied, err := f.copyTags(nil, b, 0)
+	if err != nil {
+		return err
+	}
+	if int64(len(f.tags)+len(copied)) > f.limits.Allocation {
+		return nil // tags are not worth failing for
+	}
+	f.tags = append(f.tags, copied...)
+	return nil
+}
+
+// copyTags appends a box, filtered, to dst. Tags lie at most at
+// udta/meta/ilst/item; deeper ones are copied as they are.
+func (f *File) copyTags(dst []byte, b box, depth int) ([]byte, error) {
+	g := f.moov
+	skip := int64(0) // bytes of b before its children
+	switch {
+	case depth == 0 && b.kind == "udta", depth <= 2 && b.kind == "ilst":
+	case depth <= 1 && b.kind == "meta":
+		// A full box in MP4 (8.11.1), a plain one in QuickTime.
+		if h, err := g.bytes(b.body, int(min(8, b.size()))); err != nil {
+			return dst, err
+		} else if len(h) == 8 && string(h[4:8]) != "hdlr" {
+			skip = 4
+		}
+	case b.kind == "covr":
+		return dst, f.readPictures(b)
+	case b.kind == "chpl" && depth == 1:
+		return dst, f.readChapters(b)
+	default:
+		if b.end-b.start > maxTagBox || int64(len(dst))+b.end-b.start > f.limits.Allocation {
+			return dst, nil
+		}
+		raw, err := g.copy(b.start, b.end, maxTagBox)
+		if err != nil {
+			return dst, err
+		}
+		return append(dst, appendBox(nil, b.kind, raw[b.body-b.start:])...), nil
+	}
+	var inner []byte
+	if skip > 0 {
+		h, err := g.bytes(b.body, int(skip))
+		if err != nil {
+			return dst, err
+		}
+		inner = append(inner, h...)
+	}
+	err := g.boxes(b.body+skip, b.end, func(c box) (err error) {
+		inner, err = f.copyTags(inner, c, depth+1)
+		return err
+	})
+	return appendBox(dst, b.kind, inner), err
+}
+
+// readPictures notes the pictures of a covr item.
+func (f *File) readPictures(covr box) error {
+	return f.moov.boxes(covr.body, covr.end, func(b box) error {
+		if b.kind == "data" && b.size() > 8 && len(f.Pictures) < maxPictures {
+			f.Pictures = append(f.Pictures, Extent{b.body + 8, b.size() - 8})
+		}
+		return nil
+	})
+}
+
+// Picture reads a picture that is no larger than [Limits].Allocation.
+func (f *File) Picture(e Extent) ([]byte, error) {
+	return f.moov.copy(e.Offset, e.Offset+e.Size, f.limits.Allocation)
+}
+
+// PictureHead reads the first bytes of a picture, enough to tell its type.
+func (f *File) PictureHead(e Extent) ([]byte, error) {
+	return f.moov.bytes(e.Offset, int(min(e.Size, 16)))
+}
+
+// readChapters reads Nero's chapter list: version and flags, a reserved byte in
+// version 1, a count, and for each chapter its start in 100 ns and a title with
+// its length in a byte before it.
+func (f *File) readChapters(b box) error {
+	g := f.moov
+	h, err := g.bytes(b.body, int(min(9, b.size())))
+	if err != nil || len(h) < 9 {
+		return err
+	}
+	count, at := int(h[4]), b.body+5
+	if h[0] == 1 {
+		count, at = int(h[8]), b.body+9
+	}
+	for range count {
+		if b.end-at < 9 {
+			return nil
+		}
+		start, err := g.u64(at)
+		if err != nil {
+			return err
+		}
+		n, err := g.bytes(at+8, 1)
+		if err != nil {
+			return err
+		}
+		length := int64(n[0])
+		at += 9
+		if b.end-at < length {
+			return nil
+		}
+		title, err := g.bytes(at, int(length))
+		if err != nil {
+			return err
+		}
+		f.Chapters = append(f.Chapters, Chapter{
+			Start: time.Duration(min(start, 1<<55)) * 100,
+			Title: string(title),
+		})
+		at += length
+	}
+	return nil
+}
