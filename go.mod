@@ -17,5 +17,6 @@ require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
 	github.com/acarl005/stripansi v0.0.0-20180116102854-5a71ef0e047d // indirect
 	github.com/asticode/go-astikit v0.42.0 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 )

@@ -17,8 +17,9 @@ import (
 // Convert reads a file of the MP4 family from src and writes its audio as an MP3
 // file to dst. nil options are the defaults.
 //
-// It reads the index of src and the audio of one track, nothing else, in pieces
-// of up to 256 KiB, and needs memory for some of those, whatever the size of the
+// It reads the index of src and the audio of one track, nothing else: at most 128
+// KiB more, for windows over the index that are read twice. It reads in pieces of
+// up to 256 KiB and needs memory for a few of those, whatever the size of the
 // file. src is used from its start and left anywhere. Only one goroutine uses src
 // and dst, the caller's, and none of them is used after Convert returns.
 //
@@ -119,7 +120,7 @@ func (c *conversion) open() error {
 	if err != nil {
 		return err
 	}
-	c.shown, err = present(c.track, c.decoder.stream, c.tags.gapless, first)
+	c.shown, err = present(c.track, c.decoder.stream, c.file.Gapless, first)
 	return err
 }
 

@@ -15,7 +15,8 @@ var errNoCopy = errors.New("the frames cannot be copied")
 //
 // What the edit list drops at either end is told to the player in the header
 // frame. That works where the priming is at least a decoder's own delay, as every
-// encoder's is; where there is none, the player plays everything.
+// encoder's is; where there is none, the player plays everything, or everything
+// but its own delay (mpg123).
 func (c *conversion) copyFrames() error {
 	if len(c.shown.segments) != 1 || c.shown.segments[0].Silence {
 		return errNoCopy

@@ -28,7 +28,7 @@ type decoder struct {
 	context *astiav.CodecContext
 	packet  *astiav.Packet
 	frame   *astiav.Frame
-	framer  *mp3.Framer // of MP3, whose packets need not be whole frames
+	framer  *mp3.Framer // of MP3 whose packets are not whole frames, else nil
 
 	rate    int   // of the first frame: the timeline's; 0 before it
 	next    int64 // position of the next sample; -1 before the first frame of a run
@@ -49,8 +49,9 @@ func newDecoder(src *source, f *mp4.File, t *mp4.Track, limits Limits) (*decoder
 	if d.stream, err = describe(f, t, 0); err != nil {
 		return nil, err
 	}
+	owners.Add(1)
 	if d.demux, err = newDemuxer(src, t, d.stream.packing, limits); err != nil {
-		d.stream.close()
+		d.close()
 		return nil, err
 	}
 	d.packet, d.frame = astiav.AllocPacket(), astiav.AllocFrame()
@@ -62,6 +63,7 @@ func newDecoder(src *source, f *mp4.File, t *mp4.Track, limits Limits) (*decoder
 }
 
 func (d *decoder) close() {
+	owners.Add(-1)
 	if d.frame != nil {
 		d.frame.Free()
 	}
@@ -104,10 +106,6 @@ func (d *decoder) open() error {
 	}
 	if err := d.context.Open(s.decoder, options); err != nil {
 		return &Error{Op: "decode", Err: ErrInvalidData, Detail: fmt.Sprintf("the %s decoder does not take the track's description: %v", s.codec, err)}
-	}
-	d.framer = nil
-	if s.codec == "mp3" {
-		d.framer = new(mp3.Framer)
 	}
 	return nil
 }
@@ -184,11 +182,7 @@ func (d *decoder) place() (*astiav.Frame, int64, error) {
 	}
 	n := int64(f.NbSamples())
 	if d.fed.last && f.Pts() == d.fed.time {
-		// Writers shorten the last packet's duration to where the audio ends. A
-		// duration of next to nothing says only that they did not know, and one
-		// tick of a coarse timescale says nothing either.
-		tick := int64(f.SampleRate())/int64(d.track.Timescale) + 1
-		if keep := mp4.Rescale(d.fed.duration, int64(f.SampleRate()), int64(d.track.Timescale)); d.fed.duration > 1 && n-keep > tick {
+		if keep := d.lastSamples(n); keep < n {
 			cutFrame(f, 0, int(keep))
 			n = keep
 		}
@@ -199,6 +193,23 @@ func (d *decoder) place() (*astiav.Frame, int64, error) {
 	}
 	d.next += n
 	return f, pos, nil
+}
+
+// lastSamples returns how many of the n samples of the last frame are audio.
+// Writers shorten the last packet's duration to where it ends. A duration of next
+// to nothing says only that they did not know, and what is within a tick of a
+// coarse timescale says nothing either.
+func (d *decoder) lastSamples(n int64) int64 {
+	rate := int64(d.frame.SampleRate())
+	tick := rate/int64(d.track.Timescale) + 1
+	keep := mp4.Rescale(d.fed.duration, rate, int64(d.track.Timescale))
+	if d.fed.duration <= 1 || n-keep <= tick {
+		return n
+	}
+	if drift := d.samples(d.fed.time) - d.next; d.frame.SampleRate() == d.rate && -tick <= drift && drift <= tick {
+		keep += drift // the packet's start was rounded as well
+	}
+	return min(keep, n)
 }
 
 // lose notes that the packet last fed could not be decoded.
@@ -242,6 +253,10 @@ func (d *decoder) feed() error {
 	}
 	if d.began < 0 {
 		d.began = p.time
+		d.framer = nil
+		if d.stream.codec == "mp3" {
+			d.lookAtMP3(p.data)
+		}
 	}
 	d.fed = p
 	if d.framer != nil {
@@ -251,9 +266,27 @@ func (d *decoder) feed() error {
 	return d.send(p.data)
 }
 
+// lookAtMP3 finds out from the first packet which of the MPEG-1 layers it is,
+// since they share a sample entry, and whether packets are whole frames; QuickTime
+// files may cut the stream anywhere.
+func (d *decoder) lookAtMP3(data []byte) {
+	for len(data) > 0 {
+		h, err := mp3.ParseHeader(data)
+		if err == nil && h.Layer != 3 {
+			d.stream.codec = fmt.Sprintf("mp%d", h.Layer)
+			return
+		}
+		if err != nil || h.FrameSize() == 0 || h.FrameSize() > len(data) {
+			d.framer = new(mp3.Framer)
+			return
+		}
+		data = data[h.FrameSize():]
+	}
+}
+
 // send gives one packet's data to the codec.
 func (d *decoder) send(data []byte) error {
-	if d.framer != nil && mp3.IsInfoFrame(data) {
+	if d.stream.codec == "mp3" && d.packets == 0 && mp3.IsInfoFrame(data) {
 		return nil
 	}
 	d.packets++

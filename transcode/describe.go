@@ -24,7 +24,10 @@ type stream struct {
 	packing  mp4.Packing
 }
 
-func (s *stream) close() { s.params.Free() }
+func (s *stream) close() {
+	s.params.Free()
+	owners.Add(-1)
+}
 
 // describe lets libav's demuxer read a sample description.
 func describe(f *mp4.File, t *mp4.Track, description int) (*stream, error) {
@@ -34,6 +37,7 @@ func describe(f *mp4.File, t *mp4.Track, description int) (*stream, error) {
 	}
 	entry := t.Descriptions[description]
 	s := &stream{params: astiav.AllocCodecParameters(), codec: printable(entry.Original)}
+	owners.Add(1)
 	err = withHeader(header, func(fc *astiav.FormatContext) error {
 		for _, st := range fc.Streams() {
 			if err := st.CodecParameters().Copy(s.params); err != nil {
@@ -106,7 +110,6 @@ func readTags(f *mp4.File) Tags {
 		if t.Description == "" {
 			t.Description = tags["synopsis"]
 		}
-		t.gapless = tags["iTunSMPB"]
 		return nil
 	})
 	return t

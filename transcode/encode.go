@@ -38,6 +38,7 @@ func newSerialEncoder(e Encoding, rate, channels int, format astiav.SampleFormat
 		return nil, errors.New("this build of libav has no libmp3lame")
 	}
 	s := &serialEncoder{context: astiav.AllocCodecContext(codec), packet: astiav.AllocPacket(), frame: frame}
+	owners.Add(1)
 	if s.context == nil || s.packet == nil {
 		s.close()
 		return nil, errNoMemory
@@ -114,6 +115,7 @@ func (s *serialEncoder) receive() error {
 }
 
 func (s *serialEncoder) close() {
+	owners.Add(-1)
 	if s.packet != nil {
 		s.packet.Free()
 	}
@@ -122,8 +124,9 @@ func (s *serialEncoder) close() {
 	}
 }
 
-// lameFrames returns how many frames LAME makes of a number of samples when it is
-// flushed at the end.
+// lameFrames returns how many frames LAME makes of a number of samples: it flushes
+// until at least 576 samples of padding follow the last one (lame.c,
+// lame_encode_flush).
 func lameFrames(samples int64, block int) int64 {
-	return (samples + lameDelay + 528 + int64(block)) / int64(block)
+	return (samples + lameDelay + 576 + int64(block) - 1) / int64(block)
 }

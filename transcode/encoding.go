@@ -129,16 +129,22 @@ func (e Encoding) validate() string {
 // at returns the encoding as it can be done at a sample rate in Hz.
 func (e Encoding) at(sampleRate int) Encoding {
 	e = e.orDefault()
-	if e.mode == modeCBR || e.mode == modeABR {
-		nearest := mp3.NearestBitrate(sampleRate, e.value)
-		if e.mode == modeCBR {
-			return CBR(nearest)
-		}
-		// LAME takes any average up to the highest bit rate of the rate.
-		version, _ := mp3.VersionOf(sampleRate)
-		if highest := slices.Max(mp3.Bitrates(version)); e.value > highest {
-			return ABR(highest)
-		}
+	switch e.mode {
+	case modeCBR:
+		return CBR(mp3.NearestBitrate(sampleRate, min(e.value, highestBitrate(sampleRate))))
+	case modeABR:
+		return ABR(min(e.value, highestBitrate(sampleRate)))
 	}
 	return e
+}
+
+// highestBitrate returns the highest bit rate at a sample rate in Hz, in kb/s.
+// The format has 160 kb/s for MPEG-2.5 too, but LAME, like other encoders, ends at
+// 64 there.
+func highestBitrate(sampleRate int) int {
+	version, _ := mp3.VersionOf(sampleRate)
+	if version == mp3.MPEG25 {
+		return 64
+	}
+	return slices.Max(mp3.Bitrates(version))
 }

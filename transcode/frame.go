@@ -2,6 +2,7 @@ package transcode
 
 /*
 #cgo pkg-config: libavutil
+#include <string.h>
 #include <libavutil/frame.h>
 #include <libavutil/samplefmt.h>
 
@@ -43,6 +44,11 @@ static int mp3lathe_same_format(const AVFrame *a, const AVFrame *b) {
 		av_channel_layout_compare(&a->ch_layout, &b->ch_layout) == 0;
 }
 
+// mp3lathe_copy_plane makes the second plane of a frame a copy of the first.
+static void mp3lathe_copy_plane(AVFrame *f) {
+	memcpy(f->data[1], f->data[0], (size_t)f->nb_samples * av_get_bytes_per_sample(f->format));
+}
+
 static int mp3lathe_channels(const AVFrame *f) { return f->ch_layout.nb_channels; }
 
 // mp3lathe_plain_layout replaces a layout that says nothing a mixer could use by
@@ -57,9 +63,14 @@ import "C"
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"github.com/asticode/go-astiav"
 )
+
+// owners counts what holds memory of C: each is added where it is made and taken
+// off where it is closed, so that a test can see that nothing stays behind.
+var owners atomic.Int64
 
 // errNoMemory means that an allocation in C failed.
 var errNoMemory = errors.New("libav is out of memory")
@@ -75,6 +86,9 @@ func cutFrame(f *astiav.Frame, from, n int) { C.mp3lathe_cut(av(f), C.int(from),
 
 // channelsOf returns the channel count of a frame.
 func channelsOf(f *astiav.Frame) int { return int(C.mp3lathe_channels(av(f))) }
+
+// copyPlane makes the second plane of a planar frame a copy of the first.
+func copyPlane(f *astiav.Frame) { C.mp3lathe_copy_plane(av(f)) }
 
 // sameFormat reports whether two frames have the same sample format, sample rate
 // and channel layout.

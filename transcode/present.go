@@ -163,11 +163,13 @@ type presenter struct {
 // newPresenter takes over the first frame that the decoder has just read.
 func newPresenter(d *decoder, first *astiav.Frame, at int64, spans []span, limit time.Duration) (*presenter, error) {
 	p := &presenter{decoder: d, spans: spans, limit: math.MaxInt64}
+	owners.Add(1)
 	if seconds := int64(limit / time.Second); seconds < math.MaxInt64/2/int64(d.rate) {
 		p.limit = mp4.Rescale(int64(limit), int64(d.rate), int64(time.Second))
 	}
 	var err error
 	if p.like, err = newFrameLike(first, 1); err != nil {
+		p.close()
 		return nil, err
 	}
 	if p.held = astiav.AllocFrame(); p.held == nil {
@@ -179,6 +181,7 @@ func newPresenter(d *decoder, first *astiav.Frame, at int64, spans []span, limit
 }
 
 func (p *presenter) close() {
+	owners.Add(-1)
 	for _, f := range []*astiav.Frame{p.like, p.held, p.made} {
 		if f != nil {
 			f.Free()

@@ -42,7 +42,7 @@ func probe(s *source, limits Limits) (*Info, error) {
 	tracks := audioTracks(f)
 	info.OtherTracks = len(f.Tracks) - len(tracks)
 	for i, t := range tracks {
-		track, err := probeTrack(s, f, i+1, t, info.Tags.gapless, limits)
+		track, err := probeTrack(s, f, i+1, t, limits)
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func chaptersOf(f *mp4.File) []Chapter {
 
 // probeTrack describes a track. Only the caller's own errors and the context's
 // end it; what is wrong with the track leaves fields empty.
-func probeTrack(s *source, f *mp4.File, number int, t *mp4.Track, gapless string, limits Limits) (Track, error) {
+func probeTrack(s *source, f *mp4.File, number int, t *mp4.Track, limits Limits) (Track, error) {
 	ours := func(err error) bool { return err != nil && CodeOf(fail("probe", err)) != CodeIO && s.ctx.Err() == nil }
 	if t.Check() != nil {
 		return newTrack(number, t, nil), nil
@@ -91,7 +91,7 @@ func probeTrack(s *source, f *mp4.File, number int, t *mp4.Track, gapless string
 	if err != nil && err != io.EOF && !ours(err) {
 		return out, err
 	}
-	shown, err := present(t, d.stream, gapless, first)
+	shown, err := present(t, d.stream, f.Gapless, first)
 	if err != nil {
 		if ours(err) {
 			return out, nil

@@ -17,6 +17,7 @@ type resampler struct {
 	out     *astiav.Frame // what swr made
 	queue   *astiav.AudioFifo
 	format  astiav.SampleFormat
+	both    bool  // a mono source goes on both sides, which happens last
 	queued  int64 // samples put into the queue, in total
 	taken   int64 // samples taken out
 	arrived int64 // samples that came in, in units of 1/(rate of the first frame) s
@@ -40,7 +41,10 @@ func (t target) layout() astiav.ChannelLayout {
 // newResampler prepares for frames like first.
 func newResampler(first *astiav.Frame, to target) (*resampler, error) {
 	r := &resampler{to: to, rate: first.SampleRate(), format: blockFormat(first, to)}
-	r.queue = astiav.AllocAudioFifo(r.format, to.channels, 4*to.block)
+	owners.Add(1)
+	// libswresample would put mono on both sides at -3 dB.
+	r.both = to.channels == 2 && channelsOf(first) == 1
+	r.queue = astiav.AllocAudioFifo(r.format, r.channels(), 4*to.block)
 	r.out = astiav.AllocFrame()
 	if r.queue == nil || r.out == nil {
 		r.close()
@@ -68,7 +72,16 @@ func blockFormat(f *astiav.Frame, to target) astiav.SampleFormat {
 	return astiav.SampleFormatFltp
 }
 
+// channels returns the channel count up to the queue.
+func (r *resampler) channels() int {
+	if r.both {
+		return 1
+	}
+	return r.to.channels
+}
+
 func (r *resampler) close() {
+	owners.Add(-1)
 	r.closeConverter()
 	if r.in != nil {
 		r.in.Free()
@@ -122,7 +135,7 @@ func (r *resampler) change(f *astiav.Frame) error {
 	if r.in, err = newFrameLike(f, 1); err != nil {
 		return err
 	}
-	plain := f.SampleFormat() == r.format && f.SampleRate() == r.to.rate && channelsOf(f) == r.to.channels
+	plain := f.SampleFormat() == r.format && f.SampleRate() == r.to.rate && channelsOf(f) == r.channels()
 	if plain {
 		return nil
 	}
@@ -157,7 +170,7 @@ func (r *resampler) convert(f *astiav.Frame) error {
 func (r *resampler) shape() {
 	r.out.Unref()
 	r.out.SetSampleFormat(r.format)
-	r.out.SetChannelLayout(r.to.layout())
+	r.out.SetChannelLayout(target{channels: r.channels()}.layout())
 	r.out.SetSampleRate(r.to.rate)
 }
 
@@ -245,6 +258,9 @@ func (r *resampler) read(f *astiav.Frame, finished bool) (bool, error) {
 	got, err := r.queue.Read(f)
 	if err != nil {
 		return false, err
+	}
+	if r.both {
+		copyPlane(f)
 	}
 	f.SetPts(r.taken)
 	r.taken += int64(got)

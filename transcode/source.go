@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp4"
 )
@@ -85,7 +86,8 @@ func fail(op string, err error) error {
 		{mp4.ErrLimit, ErrLimit},
 	} {
 		if errors.Is(err, known.theirs) {
-			return &Error{Op: op, Err: known.ours, Detail: err.Error()}
+			detail := strings.Replace(err.Error(), known.theirs.Error()+": ", "", 1)
+			return &Error{Op: op, Err: known.ours, Detail: detail}
 		}
 	}
 	return &Error{Op: op, Err: err}

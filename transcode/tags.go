@@ -24,8 +24,6 @@ type Tags struct {
 	Lyrics    string `json:"lyrics,omitempty"`
 	// Description is a longer text about the work, as podcasts have it.
 	Description string `json:"description,omitempty"`
-
-	gapless string // iTunSMPB: what iTunes says of priming and padding
 }
 
 // fields pairs each tag with its name in libav's metadata.

@@ -155,6 +155,7 @@ func (t *Track) observe(d *decoder) {
 		return
 	}
 	layout := d.context.ChannelLayout()
+	t.Codec = d.stream.codec
 	t.SampleRate, t.Channels, t.Layout = d.rate, layout.Channels(), layout.String()
 	if p := profiles[d.stream.codec][int(d.context.Profile())]; p != "" {
 		t.Profile = p
@@ -165,6 +166,10 @@ func (t *Track) observe(d *decoder) {
 func (c *conversion) describeTrack() Track {
 	t := newTrack(c.number, c.track, c.decoder.stream)
 	t.observe(c.decoder)
+	if c.settings.Copied {
+		t.SampleRate, t.Channels = c.settings.SampleRate, c.settings.Channels
+		t.Layout = target{channels: t.Channels}.layout().String()
+	}
 	t.Default = c.number == defaultTrack(audioTracks(c.file))+1
 	t.Duration = c.shown.duration(c.track.Timescale)
 	if t.Duration == 0 {

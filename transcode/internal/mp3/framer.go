@@ -72,15 +72,14 @@ func (f *Framer) Next() (frame []byte, h Header, ok bool) {
 		if len(b) == 0 {
 			break
 		}
-		if !f.lost {
-			// Garbage is not searched for tags: a false one would hide frames.
+		if !f.lost { // a tag in garbage may be a false one, which would hide frames
 			n, v := tagSize(b)
-			if f.settle(v) == wait {
-				break
-			}
 			if v == yes {
 				f.drop = n
 				continue
+			}
+			if f.settle(v) == wait {
+				break
 			}
 		}
 		h, v := f.judge(b)

@@ -68,6 +68,9 @@ func TestParseHeaderAll(t *testing.T) {
 		if h.Bytes() != b {
 			t.Fatalf("ParseHeader(%x).Bytes() = %x", b, h.Bytes())
 		}
+		if n := h.FrameSize(); (n == 0) != (h.Bitrate == 0) || n > 0 && n < headerSize+h.SideInfoSize() {
+			t.Fatalf("%+v: frame of %d bytes", h, n)
+		}
 	}
 	// Versions, layers, bit rates, sample rates, emphases and 9 free bits.
 	if want := 3 * 3 * 15 * 3 * 3 << 9; legal != want {
@@ -134,6 +137,40 @@ func TestHeaderSizes(t *testing.T) {
 		}
 		if got := h.SideInfoSize(); got != tt.side {
 			t.Errorf("%+v: SideInfoSize %d, want %d", h, got, tt.side)
+		}
+	}
+}
+
+func TestSameStream(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := headers().Draw(t, "a")
+		b := headers().Draw(t, "b")
+		want := a
+		// All that may change within a stream.
+		want.Protected, want.Padding, want.Private, want.ModeExtension = b.Protected, b.Padding, b.Private, b.ModeExtension
+		want.Copyright, want.Original, want.Emphasis = b.Copyright, b.Original, b.Emphasis
+		if a.Bitrate > 0 && b.Bitrate > 0 {
+			want.Bitrate = b.Bitrate
+		}
+		if a.Mode != Mono && b.Mode != Mono {
+			want.Mode = b.Mode
+		}
+		if got := a.sameStream(b); got != (b == want) {
+			t.Fatalf("sameStream is %t", got)
+		}
+	})
+	a := Header{Version: MPEG1, Layer: 3, Bitrate: 128, SampleRate: 44100, Mode: Stereo}
+	for name, change := range map[string]func(*Header){
+		"version":     func(h *Header) { h.Version = MPEG2 },
+		"layer":       func(h *Header) { h.Layer = 2 },
+		"sample rate": func(h *Header) { h.SampleRate = 48000 },
+		"channels":    func(h *Header) { h.Mode = Mono },
+		"free format": func(h *Header) { h.Bitrate = 0 },
+	} {
+		b := a
+		change(&b)
+		if a.sameStream(b) || b.sameStream(a) {
+			t.Errorf("same stream with another %s", name)
 		}
 	}
 }

@@ -76,16 +76,19 @@ type InfoHeader struct {
 	Gapless bool
 	// Encoder is its name and version in 1 to 9 bytes, as in "LAME3.100".
 	// ffmpeg heeds Delay and Padding only if it starts with LAME, Lavc or Lavf.
-	Encoder    string
-	Delay      int    // encoder delay in samples, 0..4095, without the decoder's
-	Padding    int    // encoder padding in samples, 0..4095; see the function Padding
-	Lowpass    int    // Hz, in steps of 100 up to 25500; 0 if not known
-	SourceRate int    // Hz before any resampling; 0 for that of Frame. Kept as a class, see sourceRates
+	Encoder string
+	Delay   int // encoder delay in samples, 0..4095, without the decoder's
+	Padding int // encoder padding in samples, 0..4095; see the function Padding
+	Lowpass int // Hz, in steps of 100 up to 25500; 0 if not known
+	// SourceRate in Hz is that before any resampling, or 0 for Frame's. Only its
+	// class is kept: ParseInfo gives 32000 (or less), 44100, 48000 or 96000 (more
+	// than 48000).
+	SourceRate int
 	MusicCRC   uint16 // CRC16 of all audio frames
 }
 
-// sourceRates are the classes of source sample rates, in Hz: up to 32 kHz, any
-// other (44.1 kHz it is), 48 kHz, above. ParseInfo gives these values.
+// sourceRates stand for the classes of source sample rates, in Hz: up to 32 kHz,
+// any other, 48 kHz, above that.
 var sourceRates = [4]int{32000, 44100, 48000, 96000}
 
 func sourceRateCode(hz int) byte {

@@ -1,7 +1,6 @@
 package mp3
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"reflect"
@@ -201,7 +200,7 @@ func TestInfoLayout(t *testing.T) {
 		Frame:  Header{Version: MPEG1, Layer: 3, Bitrate: 320, SampleRate: 44100, Mode: JointStereo, ModeExtension: 2, Original: true},
 		Method: VBR, Bitrate: 32, Quality: 80,
 		Frames: 0x01020304, HasFrames: true, Bytes: 0x05060708, HasBytes: true, TOC: &toc,
-		Gapless: true, Encoder: "LAME3.100", Delay: 0x240, Padding: 0x4F5, Lowpass: 18530, SourceRate: 48000, MusicCRC: 0xABCD,
+		Gapless: true, Encoder: "LAME3.100", Delay: 0x240, Padding: 0x4F5, Lowpass: 18450, SourceRate: 48000, MusicCRC: 0xABCD,
 	}
 	frame, err := i.Encode()
 	if err != nil {
@@ -222,6 +221,18 @@ func TestInfoLayout(t *testing.T) {
 	if got, want := binary.BigEndian.Uint16(frame[0xBE:]), crcBitwise(0, frame[:0xBE]); got != want {
 		t.Errorf("tag CRC %#04x, want %#04x", got, want)
 	}
+
+	// Without Bytes there is no music length, without SourceRate it is Frame's.
+	i.HasBytes, i.SourceRate, i.Bitrate, i.Lowpass = false, 0, 320, 30000
+	frame, err = i.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lame := frame[0x9C-4:]
+	if lame[lameMisc] != 0x4C || string(lame[lameMusicCRC-4:lameMusicCRC]) != "\x00\x00\x00\x00" ||
+		lame[lameBitrate] != 255 || lame[lameLowpass] != 255 {
+		t.Errorf("extension %x", lame[:lameSize])
+	}
 }
 
 func TestSourceRateCode(t *testing.T) {
@@ -237,92 +248,6 @@ func TestSourceRateCode(t *testing.T) {
 	}
 }
 
-func TestParseInfoErrors(t *testing.T) {
-	good, err := InfoHeader{
-		Frame:  Header{Version: MPEG1, Layer: 3, SampleRate: 44100},
-		Method: VBR, HasFrames: true, HasBytes: true, TOC: new([tocEntries]byte),
-		Gapless: true, Encoder: "LAME3.100",
-	}.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Shorter than the fields it names it fails, shorter than the extension it
-	// has none.
-	for n := range good {
-		i, err := ParseInfo(good[:n])
-		switch {
-		case n < headerSize:
-			if !errors.Is(err, ErrSync) {
-				t.Errorf("%d bytes: %v", n, err)
-			}
-		case n < 4+32+16+100+4:
-			if !errors.Is(err, ErrNoInfo) {
-				t.Errorf("%d bytes: %v", n, err)
-			}
-		case err != nil || i.Gapless != (n >= 4+32+16+100+4+36):
-			t.Errorf("%d bytes: %+v, %v", n, i, err)
-		}
-	}
-	// Bytes after the frame are not its own.
-	if i, err := ParseInfo(append(bytes.Clone(good), good...)); err != nil || !i.Gapless {
-		t.Errorf("%+v, %v", i, err)
-	}
-
-	layer2 := bytes.Clone(good)
-	layer2[1] = 0xFD
-	free := bytes.Clone(good)
-	free[2] &= 0x0F
-	vbri := make([]byte, 417)
-	copy(vbri, "\xFF\xFB\x90\x00")
-	copy(vbri[36:], "VBRI\x00\x01")
-	for name, tt := range map[string]struct {
-		frame []byte
-		info  bool
-		err   error
-	}{
-		"audio":       {testStream(1)[0].data, false, ErrNoInfo},
-		"Layer II":    {layer2, false, ErrNoInfo},
-		"free format": {free, true, nil},
-		"VBRI":        {vbri, true, ErrNoInfo},
-		"VBRI mono":   {append([]byte("\xFF\xF3\x90\xC0"), vbri[4:]...), true, ErrNoInfo},
-		"reserved":    {append([]byte("\xFF\xFB\xF0\x00"), vbri[4:]...), false, ErrHeader},
-	} {
-		if got := IsInfoFrame(tt.frame); got != tt.info {
-			t.Errorf("%s: IsInfoFrame %t", name, got)
-		}
-		if _, err := ParseInfo(tt.frame); !errors.Is(err, tt.err) {
-			t.Errorf("%s: %v, want %v", name, err, tt.err)
-		}
-	}
-}
-
-// TestParseInfoMethods maps all codes of the method field.
-func TestParseInfoMethods(t *testing.T) {
-	for _, tag := range []string{"Xing", "Info"} {
-		byTag := map[string]Method{"Xing": VBR, "Info": CBR}[tag]
-		frame := make([]byte, 208)
-		copy(frame, "\xFF\xFB\x50\x44")
-		copy(frame[36:], tag)
-		copy(frame[44:], "LAME3.100")
-		for code := range 16 {
-			want := byTag
-			switch code {
-			case 1, 8:
-				want = CBR
-			case 2, 9:
-				want = ABR
-			case 3, 4, 5, 6:
-				want = VBR
-			}
-			frame[44+lameMethod] = byte(code)
-			i, err := ParseInfo(frame)
-			if err != nil || !i.Gapless || i.Method != want {
-				t.Errorf("%s, code %d: %+v, %v", tag, code, i, err)
-			}
-		}
-	}
-}
-
 func TestPadding(t *testing.T) {
 	// LAME's own numbers for 3 s at 44.1 kHz: 116 frames, delay 576, padding 756.
 	if got := Padding(132300, 116, 1152, 576); got != 756 {
@@ -331,53 +256,4 @@ func TestPadding(t *testing.T) {
 	if got := Padding(1<<40, 1<<31, 576, 576); got != 576<<31-1<<40-576 {
 		t.Errorf("padding %d of a long stream", got)
 	}
-}
-
-func FuzzParseInfo(f *testing.F) {
-	for _, i := range []InfoHeader{
-		{
-			Frame:  Header{Version: MPEG1, Layer: 3, SampleRate: 44100},
-			Method: VBR, HasFrames: true, HasBytes: true, TOC: new([tocEntries]byte), Quality: 50,
-			Gapless: true, Encoder: "LAME3.100", Delay: 576, Padding: 1000, Lowpass: 16000,
-		},
-		{Frame: Header{Version: MPEG2, Layer: 3, SampleRate: 16000, Mode: Mono}, Method: CBR, Bitrate: 32, HasFrames: true},
-	} {
-		frame, err := i.Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(frame)
-		f.Add(frame[:100])
-	}
-	f.Fuzz(func(t *testing.T, frame []byte) {
-		i, err := ParseInfo(frame)
-		if err != nil {
-			if !reflect.DeepEqual(i, InfoHeader{}) {
-				t.Fatalf("%+v with error %v", i, err)
-			}
-			return
-		}
-		if !IsInfoFrame(frame) {
-			t.Fatal("read from what is no Info frame")
-		}
-		// What was read can be written, and says the same again.
-		again, err := i.Encode()
-		if errors.Is(err, ErrNoRoom) || i.Gapless && i.Encoder == "" {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		j, err := ParseInfo(again)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if j.Frames != i.Frames || j.Bytes != i.Bytes || j.HasFrames != i.HasFrames || j.HasBytes != i.HasBytes {
-			t.Fatalf("got  %+v\nwant %+v", j, i)
-		}
-		if i.Gapless && (j.Method != i.Method || j.Encoder != i.Encoder || j.Delay != i.Delay ||
-			j.Padding != i.Padding || j.Lowpass != i.Lowpass || j.SourceRate != i.SourceRate || j.MusicCRC != i.MusicCRC) {
-			t.Fatalf("got  %+v\nwant %+v", j, i)
-		}
-	})
 }

@@ -34,6 +34,8 @@ type File struct {
 	Tracks []*Track
 	// Pictures in the tags (the covr item), in order.
 	Pictures []Extent
+	// Gapless is what iTunes says of priming and padding (its iTunSMPB item).
+	Gapless string
 	// Chapters of Nero's chapter list (chpl).
 	Chapters []Chapter
 

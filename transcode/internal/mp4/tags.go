@@ -45,6 +45,8 @@ func (f *File) copyTags(dst []byte, b box, depth int) ([]byte, error) {
 		}
 	case b.kind == "covr":
 		return dst, f.readPictures(b)
+	case b.kind == "----":
+		return dst, f.readFreeform(b)
 	case b.kind == "chpl" && depth == 1:
 		return dst, f.readChapters(b)
 	default:
@@ -70,6 +72,26 @@ func (f *File) copyTags(dst []byte, b box, depth int) ([]byte, error) {
 		return err
 	})
 	return appendBox(dst, b.kind, inner), err
+}
+
+// readFreeform reads an item whose name is a text, of which iTunSMPB alone is of
+// use.
+func (f *File) readFreeform(b box) error {
+	g := f.moov
+	name, ok, err := g.child(b.body, b.end, "name")
+	if err != nil || !ok || name.size() != 4+8 {
+		return err
+	}
+	if v, err := g.bytes(name.body+4, 8); err != nil || string(v) != "iTunSMPB" {
+		return err
+	}
+	data, ok, err := g.child(b.body, b.end, "data")
+	if err != nil || !ok || data.size() < 8 || data.size() > 1024 {
+		return err
+	}
+	v, err := g.bytes(data.body+8, int(data.size())-8)
+	f.Gapless = string(v)
+	return err
 }
 
 // readPictures notes the pictures of a covr item.

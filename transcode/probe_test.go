@@ -1,0 +1,197 @@
+package transcode
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+func probeFile(t testing.TB, path string) *Info {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := Probe(t.Context(), f)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return info
+}
+
+// TestProbeFixtures: what Probe says is what converting shows, and what ffprobe
+// says as far as both speak of the same.
+func TestProbeFixtures(t *testing.T) {
+	t.Parallel()
+	for _, f := range fixtures(t) {
+		if f.samples == 0 {
+			continue
+		}
+		t.Run(f.file, func(t *testing.T) {
+			t.Parallel()
+			info := probeFile(t, f.path())
+			if f.track > len(info.Audio) {
+				t.Fatalf("%d audio tracks, the fixture uses track %d", len(info.Audio), f.track)
+			}
+			track := info.Audio[f.track-1]
+			if track.Codec != f.codec || track.SampleRate != f.rate || track.Channels != f.channels || !track.Decodable || track.Encrypted {
+				t.Errorf("track %+v, want %s at %d Hz with %d channels", track, f.codec, f.rate, f.channels)
+			}
+			// A tick of a coarse timescale is the most that it may be off.
+			want := sampleTime(f.samples, f.rate)
+			if diff := (track.Duration - want).Abs(); diff > 2*time.Millisecond && info.Duration != 0 {
+				t.Errorf("duration %v, want %v", track.Duration, want)
+			}
+			if info.Bytes != int64(len(readFixture(t, f.file))) || info.BytesRead > info.Bytes*2+1<<12 {
+				t.Errorf("%d bytes, %d read", info.Bytes, info.BytesRead)
+			}
+			var n int
+			for _, s := range ffprobe(t, f.path()).Streams {
+				if s.CodecType == "audio" {
+					n++
+				}
+			}
+			if n != len(info.Audio) {
+				t.Errorf("%d audio tracks, ffprobe sees %d", len(info.Audio), n)
+			}
+		})
+	}
+}
+
+func TestProbeTracks(t *testing.T) {
+	t.Parallel()
+	type brief struct {
+		Language string
+		Default  bool
+	}
+	for file, want := range map[string][]brief{
+		"media/tracks-second-default.mp4": {{"eng", false}, {"deu", true}},
+		"media/tracks-first-default.mp4":  {{"eng", true}, {"deu", false}},
+	} {
+		var got []brief
+		for i, tr := range probeFile(t, fixturePath(file)).Audio {
+			if tr.Number != i+1 {
+				t.Errorf("%s: track %d has the number %d", file, i+1, tr.Number)
+			}
+			got = append(got, brief{tr.Language, tr.Default})
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// TestTrackChoice: the default track, and the one that is asked for.
+func TestTrackChoice(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		file string
+		o    Options
+		want int
+	}{
+		{"media/tracks-first-default.mp4", Options{}, 1},
+		{"media/tracks-second-default.mp4", Options{}, 2},
+		{"media/tracks-none-default.mp4", Options{}, 1},
+		{"media/tracks-first-default.mp4", Options{Track: 2}, 2},
+		{"media/tracks-first-default.mp4", Options{Language: "deu"}, 2},
+		{"media/tracks-first-default.mp4", Options{Language: "DEU"}, 2},
+		{"media/tracks-second-default.mp4", Options{Language: "eng"}, 1},
+	} {
+		if _, r := convert(t, fixturePath(test.file), &test.o); r.Track.Number != test.want {
+			t.Errorf("%s with %+v: track %d, want %d", test.file, test.o, r.Track.Number, test.want)
+		}
+	}
+}
+
+func TestProbeOddities(t *testing.T) {
+	t.Parallel()
+	if info := probeFile(t, fixturePath("media/bad-video-only.mp4")); len(info.Audio) != 0 || info.OtherTracks != 1 {
+		t.Errorf("a video without audio: %+v", info)
+	}
+	if info := probeFile(t, fixturePath("media/bad-cenc.mp4")); len(info.Audio) != 1 || !info.Audio[0].Encrypted || info.Audio[0].Decodable {
+		t.Errorf("an encrypted file: %+v", info)
+	}
+	if info := probeFile(t, fixturePath("media/bad-codec-ac4.mp4")); len(info.Audio) != 1 || info.Audio[0].Decodable || info.Audio[0].Codec == "" {
+		t.Errorf("an unknown codec: %+v", info)
+	}
+	if info := probeFile(t, fixturePath("media/aac-moov-first.mp4")); !info.IndexFirst || info.Fragmented {
+		t.Errorf("the index is in front: %+v", info)
+	}
+	if info := probeFile(t, fixturePath("media/aac-moov-last.mp4")); info.IndexFirst {
+		t.Errorf("the index is at the end: %+v", info)
+	}
+	if info := probeFile(t, fixturePath("media/frag-dash.mp4")); !info.Fragmented {
+		t.Errorf("fragments: %+v", info)
+	}
+	for _, bad := range []string{"media/bad-text.mp4", "media/bad-hls.mp4", "media/bad-mp3.mp4", "media/bad-wav.mp4"} {
+		if _, err := Probe(t.Context(), bytes.NewReader(readFixture(t, bad))); !errors.Is(err, ErrInvalidData) {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+	if _, err := json.Marshal(probeFile(t, fixturePath("audiobook.m4b"))); err != nil {
+		t.Error(err)
+	}
+}
+
+// windowsReadTwice is what Convert's documentation allows on top of index and
+// audio.
+const windowsReadTwice = 128 << 10
+
+// TestBytesRead: of a video, little more than index and audio is read.
+func TestBytesRead(t *testing.T) {
+	t.Parallel()
+	files := []string{fixturePath("melody.mp4"), fixturePath("camera.mov"), fixturePath("media/frag-mixed.mp4"), fixturePath("media/frag-separate.mp4")}
+	if corpus := os.Getenv("MP3LATHE_CORPUS"); corpus != "" {
+		for _, name := range []string{"tears_of_steel_2s_1920x800.mp4", "mdn_crystal.mp4", "bbb_596s_heaac_remuxed_faststart.mp4", "androidx_362s_1080p_silent.mp4"} {
+			files = append(files, corpus+"/ordinary/"+name)
+		}
+	}
+	for _, file := range files {
+		_, r := convert(t, file, nil)
+		// All packets of the track, as ffprobe counts them.
+		var audio int64
+		for _, line := range bytes.Fields(run(t, "ffprobe", "-v", "error", "-ignore_editlist", "1", "-select_streams", "a:0", "-show_entries", "packet=size", "-of", "csv=p=0", file)) {
+			n, _ := strconv.ParseInt(string(bytes.TrimRight(line, ",")), 10, 64)
+			audio += n
+		}
+		index := indexBytes(t, file)
+		if most := index + audio + windowsReadTwice; r.BytesRead > most {
+			t.Errorf("%s: %d bytes read; index %d, audio %d, allowance %d", file, r.BytesRead, index, audio, windowsReadTwice)
+		}
+		if info, err := os.Stat(file); err != nil || r.BytesRead >= info.Size() {
+			t.Errorf("%s: %d bytes read of %d", file, r.BytesRead, info.Size())
+		}
+	}
+}
+
+// indexBytes returns the size of the moov and moof boxes of a file.
+func indexBytes(t *testing.T, file string) int64 {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total int64
+	for at := 0; at+8 <= len(b); {
+		size := int(b[at])<<24 | int(b[at+1])<<16 | int(b[at+2])<<8 | int(b[at+3])
+		if size == 1 {
+			size = int(b[at+12])<<24 | int(b[at+13])<<16 | int(b[at+14])<<8 | int(b[at+15])
+		}
+		if kind := string(b[at+4 : at+8]); kind == "moov" || kind == "moof" {
+			total += int64(size)
+		}
+		if size < 8 {
+			break
+		}
+		at += size
+	}
+	return total
+}

@@ -1,0 +1,6 @@
+package transcode
+
+import "io"
+
+// onlyWriter hides everything of a writer but Write.
+type onlyWriter struct{ io.Writer }
