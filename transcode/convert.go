@@ -247,23 +247,11 @@ func (c *conversion) nothing() error {
 
 // pump drives the stages: presented frames to blocks to MP3 frames.
 func (c *conversion) pump(p *presenter, r *resampler, enc encoder) error {
-	block, err := r.block()
+	b, err := newBatch(r, enc)
 	if err != nil {
 		return err
 	}
-	defer block.Free()
-	blocks := func(finished bool) error {
-		for {
-			ok, err := r.read(block, finished)
-			if err != nil || !ok {
-				return err
-			}
-			if err := enc.encode(block); err != nil {
-				return fail("encode", err)
-			}
-			c.tell(r.taken, false)
-		}
-	}
+	defer b.free()
 	for {
 		f, err := p.read()
 		if err == io.EOF {
@@ -279,17 +267,40 @@ func (c *conversion) pump(p *presenter, r *resampler, enc encoder) error {
 		if err := r.write(f); err != nil {
 			return err
 		}
-		if err := blocks(false); err != nil {
+		if err := c.encode(b, r, false); err != nil {
 			return err
 		}
 	}
 	if err := r.finish(); err != nil {
 		return err
 	}
-	if err := blocks(true); err != nil {
+	if err := c.encode(b, r, true); err != nil {
 		return err
 	}
 	return fail("encode", enc.finish())
+}
+
+// encode hands on the blocks that are ready, and at the end all.
+func (c *conversion) encode(b *batch, r *resampler, finished bool) error {
+	for {
+		ok, err := b.fill(r, finished)
+		if err != nil {
+			return err
+		}
+		if !ok && !finished {
+			return nil
+		}
+		if err := c.src.ctx.Err(); err != nil {
+			return err
+		}
+		if err := fail("encode", b.flush()); err != nil {
+			return err
+		}
+		c.tell(r.taken, false)
+		if !ok {
+			return nil
+		}
+	}
 }
 
 // acceptable reports whether the options put up with an error of the source.

@@ -1,9 +1,32 @@
 package transcode
 
+/*
+#cgo pkg-config: libavcodec libavutil
+#include <string.h>
+#include <libavcodec/avcodec.h>
+
+// mp3lathe_send gives a decoder a copy of a packet's data, with the padding behind
+// it that decoders read into. (go-astiav's Packet.FromData leaves it out.)
+static int mp3lathe_send(AVCodecContext *c, const uint8_t *data, int size, int64_t time) {
+	AVPacket *p = av_packet_alloc();
+	int err = p ? av_new_packet(p, size) : AVERROR(ENOMEM);
+	if (err >= 0) {
+		memcpy(p->data, data, size);
+		p->pts = p->dts = time;
+		err = avcodec_send_packet(c, p);
+	}
+	av_packet_free(&p);
+	return err;
+}
+*/
+import "C"
+
 import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
+	"unsafe"
 
 	"github.com/asticode/go-astiav"
 
@@ -26,7 +49,6 @@ type decoder struct {
 	stream  *stream
 	current int // description that stream is for
 	context *astiav.CodecContext
-	packet  *astiav.Packet
 	frame   *astiav.Frame
 	framer  *mp3.Framer // of MP3 whose packets are not whole frames, else nil
 
@@ -54,8 +76,7 @@ func newDecoder(src *source, f *mp4.File, t *mp4.Track, limits Limits) (*decoder
 		d.close()
 		return nil, err
 	}
-	d.packet, d.frame = astiav.AllocPacket(), astiav.AllocFrame()
-	if d.packet == nil || d.frame == nil {
+	if d.frame = astiav.AllocFrame(); d.frame == nil {
 		d.close()
 		return nil, errNoMemory
 	}
@@ -66,9 +87,6 @@ func (d *decoder) close() {
 	owners.Add(-1)
 	if d.frame != nil {
 		d.frame.Free()
-	}
-	if d.packet != nil {
-		d.packet.Free()
 	}
 	d.closeCodec()
 	d.stream.close()
@@ -290,13 +308,11 @@ func (d *decoder) send(data []byte) error {
 		return nil
 	}
 	d.packets++
-	d.packet.Unref()
-	if err := d.packet.FromData(data); err != nil {
-		return err
-	}
-	d.packet.SetPts(d.fed.time)
-	d.packet.SetDts(d.fed.time)
-	if err := d.context.SendPacket(d.packet); err != nil {
+	err := C.mp3lathe_send((*C.AVCodecContext)(d.context.UnsafePointer()), (*C.uint8_t)(unsafe.Pointer(&data[0])), C.int(len(data)), C.int64_t(d.fed.time))
+	switch {
+	case err == -C.int(syscall.ENOMEM):
+		return errNoMemory
+	case err < 0:
 		d.lose()
 	}
 	return nil

@@ -39,7 +39,8 @@ type demuxer struct {
 }
 
 func newDemuxer(src *source, track *mp4.Track, packing mp4.Packing, limits Limits) (*demuxer, error) {
-	d := &demuxer{src: src, track: track, packing: packing, most: limits.Allocation}
+	const libavMost = 1 << 30 // sizes are C ints there, padding included
+	d := &demuxer{src: src, track: track, packing: packing, most: min(limits.Allocation, libavMost)}
 	return d, d.rewind()
 }
 

@@ -124,7 +124,10 @@ func TestReaderErrors(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			source := readFixture(t, file)
-			step := max(1, len(source)/400)
+			step := 1 // every offset, where that is quick
+			if len(source) > 8<<10 {
+				step = len(source) / 400
+			}
 			for _, o := range []*Options{nil, {AllowPartial: true}} {
 				for n := 0; ; n += step {
 					r := &failing{Reader: bytes.NewReader(source), bytes: n, seeks: 1 << 30}

@@ -90,7 +90,7 @@ func ExampleError() {
 	}
 	// Output:
 	// no_audio
-	// transcode: open: no audio track: the file has 1 tracks, none of them audio
+	// transcode: open: no audio track: none of the tracks in the file (1) is audio
 }
 
 // What is in a file.

@@ -7,7 +7,8 @@ type Info struct {
 	// Brand is the major brand of the file, such as "isom", "M4A " or "qt  ";
 	// empty for old QuickTime files that have none.
 	Brand string `json:"brand"`
-	// Duration that the file declares. What is really in it may differ.
+	// Duration that the file declares. What is really in it may differ. Of a
+	// fragmented file that declares none, that of its longest audio track.
 	Duration time.Duration `json:"duration"`
 	// Bytes is the size of the file.
 	Bytes int64 `json:"bytes"`

@@ -137,8 +137,8 @@ func (p presentation) spans(rate int, timescale uint32, from, to int64) (out []s
 				expected = -1
 			}
 		}
-		if length == math.MaxInt64 {
-			break
+		if length >= math.MaxInt64-at {
+			break // all time is used up
 		}
 		at += length
 	}

@@ -47,6 +47,9 @@ func probe(s *source, limits Limits) (*Info, error) {
 			return nil, err
 		}
 		track.Default = i == defaultTrack(tracks)
+		if f.Duration == 0 { // fragments are not counted beforehand
+			info.Duration = max(info.Duration, track.Duration)
+		}
 		info.Audio = append(info.Audio, track)
 	}
 	for _, e := range f.Pictures {

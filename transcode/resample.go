@@ -237,9 +237,6 @@ func (r *resampler) block() (*astiav.Frame, error) {
 	return f, nil
 }
 
-// ready reports whether a whole block can be read.
-func (r *resampler) ready() bool { return r.queue.Size() >= r.to.block }
-
 // read fills f with the next samples, a whole block or, after finish, what is
 // left. It returns false where there is nothing.
 func (r *resampler) read(f *astiav.Frame, finished bool) (bool, error) {
@@ -251,6 +248,8 @@ func (r *resampler) read(f *astiav.Frame, finished bool) (bool, error) {
 	if n <= 0 || n < r.to.block && !finished {
 		return false, nil
 	}
+	// The encoder may still hold the buffer; a new one has room for a whole block.
+	f.SetNbSamples(r.to.block)
 	if err := f.MakeWritable(); err != nil {
 		return false, err
 	}

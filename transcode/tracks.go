@@ -42,11 +42,14 @@ func selectTrack(f *mp4.File, opts *Options) (int, *mp4.Track, error) {
 				return 0, nil, t.Check()
 			}
 		}
-		return none("the file has %d tracks, none of them audio", len(f.Tracks))
+		if len(f.Tracks) == 0 {
+			return none("the file has no tracks")
+		}
+		return none("none of the tracks in the file (%d) is audio", len(f.Tracks))
 	}
 	switch {
 	case opts.Track > len(tracks):
-		return none("there is no track %d; the file has %d audio tracks", opts.Track, len(tracks))
+		return none("there is no audio track %d; the last is %d", opts.Track, len(tracks))
 	case opts.Track > 0:
 		return opts.Track, tracks[opts.Track-1], nil
 	case opts.Language == "":

@@ -48,7 +48,7 @@ var lameVersion = sync.OnceValue(func() string {
 	}
 	defer block.Free()
 	for range 4 {
-		if silence(block) != nil || enc.encode(block) != nil {
+		if silence(block) != nil || enc.encode([]*astiav.Frame{block}) != nil {
 			return found
 		}
 	}

@@ -102,13 +102,13 @@ func (g *region) copy(from, to, most int64) ([]byte, error) {
 }
 
 // readFull reads all of p. A source that ends early is ErrTruncated; its own
-// errors come unchanged.
+// errors come unchanged, also those that wrap io.EOF, as of a lost connection.
 func readFull(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	switch {
 	case n == len(p):
 		return nil
-	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+	case err == nil || err == io.EOF || err == io.ErrUnexpectedEOF:
 		return truncated("at byte %d", off+int64(n))
 	}
 	return err
@@ -137,6 +137,9 @@ func (g *region) boxes(from, to int64, f func(box) error) error {
 		case 0: // up to the end of the parent
 			size = to - from
 		case 1:
+			if to-from < 16 {
+				return nil // damage, as below
+			}
 			large, err := g.u64(from + 8)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"pgregory.net/rapid"
 )
@@ -170,14 +171,14 @@ func (t *trackSpec) stbl(at []int64) []byte {
 		count, value = []int{ticks}, []uint32{1}
 	}
 	for i := range count {
-		times = cat(times, count[i], value[i])
+		times = append(times, cat(count[i], value[i])...)
 	}
 	times = full("stts", 0, 0, len(count), times)
 
 	perRun, run := runs(chunks)
 	first, table := 1, cat()
 	for i := range run {
-		table = cat(table, first, run[i].samples, run[i].description)
+		table = append(table, cat(first, run[i].samples, run[i].description)...)
 		first += perRun[i]
 	}
 	stsc := full("stsc", 0, 0, len(run), table)
@@ -320,7 +321,10 @@ func (m *movieSpec) moov(at [][]int64) []byte {
 	if m.packed {
 		return atom("moov", pack(atom("moov", body)))
 	}
-	if m.wide {
+	switch {
+	case m.open && m.last:
+		return openAtom("moov", body)
+	case m.wide:
 		return atom64("moov", body)
 	}
 	return atom("moov", body)
@@ -374,8 +378,8 @@ func (m movieSpec) build() ([]byte, map[uint32][]Sample) {
 		}
 		return at, from
 	}
-	header := int64(8)
-	if m.wide {
+	header := int64(8) // of mdat
+	if m.wide && (m.last || !m.open) {
 		header = 16
 	}
 	media := func(size int64) []byte {
@@ -388,22 +392,17 @@ func (m movieSpec) build() ([]byte, map[uint32][]Sample) {
 		return atom("mdat", make([]byte, size))
 	}
 	none, size := place(0)
+	chunks := slices.ContainsFunc(m.tracks, func(t trackSpec) bool { return len(t.chunks) > 0 })
 	start := int64(len(file)) + header
 	if !m.last {
 		start += int64(len(m.moov(none)))
 	}
-	if m.open && !m.last {
-		start = start - header + 8
-	}
 	at, _ := place(start)
 	moov := m.moov(at)
-	if m.open && m.last {
-		binary.BigEndian.PutUint32(moov, 0)
-	}
 	switch {
 	case m.last:
 		file = cat(file, media(size), moov)
-	case size > 0 || m.fragments == nil:
+	case chunks || m.fragments == nil:
 		file = cat(file, moov, media(size))
 	default:
 		file = cat(file, moov)
@@ -519,14 +518,13 @@ func (f fragmentSpec) moof(start, data int64, before map[uint32][]Sample) ([]byt
 		// Last, the default flags of samples, which nobody reads.
 		traf := full("tfhd", 0, flags|0x20, t.id, fields, 0x1010000)
 		if t.tfdt >= 0 {
-			now[t.id] = t.tfdt
 			if t.version == 1 {
 				traf = cat(traf, full("tfdt", 1, 0, t.tfdt))
 			} else {
 				traf = cat(traf, full("tfdt", 0, 0, uint32(t.tfdt)))
 			}
 		}
-		expected := base
+		expected, tfdt := base, t.tfdt
 		for _, r := range t.runs {
 			at += int64(r.gap)
 			flags, head := r.fields, cat()
@@ -541,20 +539,23 @@ func (f fragmentSpec) moof(start, data int64, before map[uint32][]Sample) ([]byt
 			}
 			table := cat()
 			for _, u := range r.samples {
+				if tfdt >= 0 {
+					now[t.id], tfdt = tfdt, -1
+				}
 				s := Sample{Offset: at, Size: int64(defaults.size), Duration: int64(defaults.duration), Time: now[t.id], Description: int(max(1, defaults.description)) - 1}
 				if flags&0x100 != 0 {
-					table = cat(table, u.duration)
+					table = append(table, cat(u.duration)...)
 					s.Duration = int64(u.duration)
 				}
 				if flags&0x200 != 0 {
-					table = cat(table, u.size)
+					table = append(table, cat(u.size)...)
 					s.Size = int64(u.size)
 				}
 				if flags&0x400 != 0 {
-					table = cat(table, 0x1010000)
+					table = append(table, cat(0x1010000)...)
 				}
 				if flags&0x800 != 0 {
-					table = cat(table, 512)
+					table = append(table, cat(512)...)
 				}
 				found = append(found, foundSample{t.id, s})
 				at += s.Size

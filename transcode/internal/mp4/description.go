@@ -20,7 +20,7 @@ type Description struct {
 	// packet holds FrameSamples samples in FrameBytes bytes. 0 if not given.
 	FrameSamples, FrameBytes uint32
 
-	raw []byte // the whole entry
+	raw []byte // the whole entry, with a header of 8 bytes
 }
 
 // encryptedFormats are the entries that stand for protected audio.
@@ -43,11 +43,13 @@ func (t *Track) readDescriptions(b box, external []bool) error {
 		if len(t.Descriptions) == maxDescriptions {
 			return overLimit("more than %d sample descriptions", maxDescriptions)
 		}
-		raw, err := g.copy(e.start, e.end, min(1<<20, t.file.limits.Allocation))
+		left := t.file.limits.Allocation - t.file.described // for all tracks together
+		body, err := g.copy(e.body, e.end, min(1<<20, left))
 		if err != nil {
 			return err
 		}
-		d := Description{Format: e.kind, Original: e.kind, raw: raw}
+		t.file.described += e.size()
+		d := Description{Format: e.kind, Original: e.kind, raw: appendBox(nil, e.kind, body)}
 		d.readEntry(external)
 		t.Descriptions = append(t.Descriptions, d)
 		return nil

@@ -105,16 +105,23 @@ func (t Time) Seconds() float64 {
 	return float64(t.Ticks) / float64(t.Scale)
 }
 
-// Rescale returns v*num/den, rounded to the nearest; num and den must be positive.
-// A result beyond half of int64 is cut to that.
+// later reports whether t is later than u. Neither may be negative.
+func (t Time) later(u Time) bool {
+	hi, lo := bits.Mul64(uint64(t.Ticks), uint64(u.Scale))
+	hi2, lo2 := bits.Mul64(uint64(u.Ticks), uint64(t.Scale))
+	return hi > hi2 || hi == hi2 && lo > lo2
+}
+
+// Rescale returns v*num/den, rounded to the nearest; num must not be negative, and
+// den must be positive. A result beyond half of int64 is cut to that.
 func Rescale(v, num, den int64) int64 {
 	if v < 0 {
-		return -Rescale(-v, num, den)
+		return -Rescale(-max(v, -math.MaxInt64), num, den)
 	}
 	hi, lo := bits.Mul64(uint64(v), uint64(num))
 	lo, carry := bits.Add64(lo, uint64(den)/2, 0)
 	hi += carry
-	if hi >= uint64(den)/2 {
+	if hi >= uint64(den) {
 		return math.MaxInt64 / 2
 	}
 	q, _ := bits.Div64(hi, lo, uint64(den))
@@ -126,8 +133,8 @@ func Rescale(v, num, den int64) int64 {
 // everything.
 //
 // An edit's length counts in the movie's ticks, which are coarse (1/600 s,
-// 1/1000 s), and writers round it either way. An edit that ends within one such
-// tick of the media's end therefore ends with the media.
+// 1/1000 s), and writers round it either way. An edit that ends less than one such
+// tick before the media does therefore ends with the media.
 func (t *Track) Presentation(media int64) []Segment {
 	if len(t.Edits) == 0 {
 		return []Segment{{Start: Time{0, t.Timescale}}}
@@ -149,8 +156,7 @@ func (t *Track) Presentation(media int64) []Segment {
 			if left <= 0 {
 				continue
 			}
-			tick := int64(t.Timescale)/int64(t.file.Timescale) + 1
-			if Rescale(length.Ticks, int64(t.Timescale), int64(t.file.Timescale)) > left-tick {
+			if (Time{length.Ticks + 1, length.Scale}).later(Time{left, t.Timescale}) {
 				s.Length = Time{}
 			}
 		}

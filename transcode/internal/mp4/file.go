@@ -46,7 +46,9 @@ type File struct {
 	moov   *region
 	end    int64 // of the moov box: where fragments are looked for
 	tags   []byte
-	extend map[uint32]trackExtends
+	// described is the size of all sample descriptions that are held.
+	described int64
+	extend    map[uint32]trackExtends
 }
 
 // Extent is a stretch of the file.

@@ -65,9 +65,8 @@ const (
 
 // Bounds on what a hostile fragment can make us do for nothing.
 const (
-	maxBoxesBetweenMoofs  = 1 << 16
-	maxRunsOfOneFragment  = 1 << 16
-	maxSamplesOfEmptyRuns = 1 << 16
+	maxBoxesBetweenMoofs = 1 << 16
+	maxRunsOfOneFragment = 1 << 16
 )
 
 // entrySize returns the bytes that a sample takes in the run's table.
@@ -315,16 +314,13 @@ func (f *fragments) readRun(b box, h trackFragment, base, data int64) (run, erro
 	if width > 0 && int64(r.count) > (b.end-r.at)/width {
 		return r, invalid("a run of %d samples with room for %d", r.count, max(0, b.end-r.at)/width)
 	}
-	if width == 0 && r.track.size == 0 && r.count > maxSamplesOfEmptyRuns {
-		return r, invalid("a run of %d samples of no bytes", r.count)
-	}
 	return r, nil
 }
 
 // runEnd returns where the data of a run ends.
 func (f *fragments) runEnd(r run) (int64, error) {
 	if r.flags&runSize == 0 {
-		return r.offset + int64(r.track.size)*int64(r.count), nil
+		return r.offset + int64(min(uint64(r.track.size)*uint64(r.count), 1<<61)), nil
 	}
 	skip := int64(0)
 	if r.flags&runDuration != 0 {

@@ -13,8 +13,8 @@ func (f *File) Header(t *Track, description int) ([]byte, error) {
 		return nil, t.broken
 	}
 	small := func(b box) ([]byte, error) {
-		if b.end == 0 {
-			return nil, nil
+		if b.end == 0 || b.kind == "udta" && b.size() > maxHeaderBox {
+			return nil, nil // there is none, or it is not worth failing for
 		}
 		raw, err := f.moov.copy(b.body, b.end, maxHeaderBox)
 		if err != nil {

@@ -26,11 +26,21 @@ type Packing struct {
 // groupSamples is how many PCM samples are taken as one.
 const groupSamples = 4096
 
+// Tables and runs may point to the same bytes again and again, as a loop does, so a
+// small file can claim samples without end. A walk ends with ErrLimit once its
+// samples take maxReuse times the bytes of the file, where each counts for leastCost
+// bytes at least. Samples that lie side by side never get there.
+const (
+	maxReuse  = 64
+	leastCost = 8
+)
+
 // Samples walks the samples of a track in order.
 type Samples struct {
 	t       *Track
 	packing Packing
 	size    int64 // of the file
+	left    int64 // bytes that samples may still take
 
 	// the tables of the index
 	chunked   bool // the table counts ticks; the chunks have to be cut by packing
@@ -64,6 +74,7 @@ func (t *Track) Samples(packing Packing) (*Samples, error) {
 	g := t.file.moov
 	s := &Samples{
 		t: t, packing: packing, size: t.file.size,
+		left:  maxReuse*min(t.file.size, 1<<58) + 1<<16,
 		sizes: t.sizes.walk(g), offsets: t.offsets.walk(g), chunks: t.chunks.walk(g),
 		times: timeRun{cursor: t.times.walk(g)},
 	}
@@ -133,6 +144,9 @@ func (s *Samples) Next() (Sample, error) {
 	if sample.Offset > s.size-sample.Size {
 		return sample, truncated("a sample lies at bytes %d to %d of a file of %d", sample.Offset, sample.Offset+sample.Size, s.size)
 	}
+	if s.left -= max(sample.Size, leastCost); s.left < 0 {
+		return Sample{}, overLimit("the samples take more than %d times the bytes of the file", maxReuse)
+	}
 	return sample, nil
 }
 
@@ -159,7 +173,9 @@ func (s *Samples) fromTable() (Sample, error) {
 		if s.done == s.t.samples {
 			return Sample{}, io.EOF
 		}
-		if err := s.nextChunk(); err != nil {
+		if err := s.nextChunk(); err == io.EOF {
+			return Sample{}, invalid("the chunks hold %d of the track's %d samples", s.done, s.t.samples)
+		} else if err != nil {
 			return Sample{}, err
 		}
 	}

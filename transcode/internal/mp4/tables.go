@@ -36,10 +36,13 @@ type sampleTable struct {
 
 // read takes note of a table without reading its entries.
 func (s *sampleTable) read(g *region, b box) error {
-	field := func(off int64) uint32 {
-		v, err := g.u32(b.body + off)
-		if err != nil {
-			return 0
+	var err error
+	field := func(off int64) (v uint32) {
+		if err == nil && off+4 > b.size() {
+			err = invalid("the %s box ends early", b.kind)
+		}
+		if err == nil {
+			v, err = g.u32(b.body + off)
 		}
 		return v
 	}
@@ -62,11 +65,11 @@ func (s *sampleTable) read(g *region, b box) error {
 		s.samples = field(8)
 		if width != 4 && width != 8 && width != 16 {
 			s.sizes.error = invalid("sample sizes of %d bits", width)
-			return nil
+			break
 		}
 		s.sizes = newTable(b, 12, s.samples, width)
 	}
-	return nil
+	return err
 }
 
 // check reports what keeps the tables from being walked.

@@ -1,10 +1,16 @@
 package mp4
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // maxTagBox is the largest box copied for the reader of tags. Lyrics and long
 // descriptions fit; what apps hide in their own boxes mostly does not.
 const maxTagBox = 256 << 10
+
+// maxChapters bounds the chapters of a file. Long audio books have some hundred.
+const maxChapters = 4096
 
 // maxPictures bounds the pictures of a file.
 const maxPictures = 32
@@ -71,7 +77,10 @@ func (f *File) copyTags(dst []byte, b box, depth int) ([]byte, error) {
 		inner, err = f.copyTags(inner, c, depth+1)
 		return err
 	})
-	return appendBox(dst, b.kind, inner), err
+	if err != nil || int64(len(dst)+len(inner)) > f.limits.Allocation {
+		return dst, err
+	}
+	return appendBox(dst, b.kind, inner), nil
 }
 
 // readFreeform reads an item whose name is a text, of which iTunSMPB alone is of
@@ -114,18 +123,21 @@ func (f *File) PictureHead(e Extent) ([]byte, error) {
 	return f.moov.bytes(e.Offset, int(min(e.Size, 16)))
 }
 
-// readChapters reads Nero's chapter list: version and flags, a reserved byte in
-// version 1, a count, and for each chapter its start in 100 ns and a title with
-// its length in a byte before it.
+// readChapters reads Nero's chapter list: version and flags, a count, and for each
+// chapter its start in 100 ns and a title with its length in a byte before it. The
+// count is a byte; in version 1, a reserved byte and then a word.
 func (f *File) readChapters(b box) error {
 	g := f.moov
+	if len(f.Chapters) > 0 {
+		return nil
+	}
 	h, err := g.bytes(b.body, int(min(9, b.size())))
 	if err != nil || len(h) < 9 {
 		return err
 	}
 	count, at := int(h[4]), b.body+5
 	if h[0] == 1 {
-		count, at = int(h[8]), b.body+9
+		count, at = int(min(binary.BigEndian.Uint32(h[5:]), maxChapters)), b.body+9
 	}
 	for range count {
 		if b.end-at < 9 {

@@ -79,7 +79,7 @@ func (t *Track) read(trak box) error {
 			return t.readTrackHeader(b)
 		case !t.Audio():
 			return nil
-		case b.kind == "edts":
+		case b.kind == "edts" && t.Edits == nil:
 			elst, ok, err := g.child(b.body, b.end, "elst")
 			if err != nil || !ok {
 				return err
