@@ -26,7 +26,8 @@ import (
 // dst gains when it is also an [io.WriteSeeker], such as an [os.File]: then the
 // header frame (Xing or Info) is completed at the end with the exact count of
 // frames and bytes, a table for seeking and a checksum. Else it holds what the
-// source's index promises, without the table.
+// source's index promises, without the table. (A file opened with os.O_APPEND does
+// not count as one that seeks: hide its Seek.)
 //
 // Convert looks at ctx before each read and each packet. Every error is an
 // [*Error]; what has been written to dst by then is not a whole file. [ConvertFile]
@@ -372,8 +373,14 @@ func (c *conversion) newMuxer(info mp3.InfoHeader, p promise) error {
 	if c.expected > 0 {
 		length = sampleTime(c.expected, c.settings.SampleRate)
 	}
-	chapters := cutChapters(chaptersOf(c.file), c.opts.Start, length)
-	tag, err := id3Tag(c.file, c.tags, c.decoder.stream.language, chapters, &c.opts, c.limits)
+	var chapters []Chapter
+	var err error
+	if !c.opts.NoTags {
+		if chapters, err = chaptersOf(c.file); err != nil {
+			return err
+		}
+	}
+	tag, err := id3Tag(c.file, c.tags, c.decoder.stream.language, cutChapters(chapters, c.opts.Start, length), &c.opts, c.limits)
 	if err != nil {
 		return err
 	}

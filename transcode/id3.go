@@ -38,9 +38,7 @@ func id3Tag(f *mp4.File, source Tags, language string, chapters []chapterSpan, o
 	tag.Comment(language, tags.Comment)
 	tag.Lyrics(language, tags.Lyrics)
 	tag.UserText("description", tags.Description)
-	if !opts.NoTags {
-		addChapters(tag, chapters)
-	}
+	addChapters(tag, chapters)
 	for i, p := range pictures {
 		kind, description := id3.FrontCover, ""
 		if i > 0 {

@@ -104,6 +104,27 @@ func TestChapters(t *testing.T) {
 	}
 }
 
+// TestTextChapters: without Nero's list the chapters come from the text track.
+func TestTextChapters(t *testing.T) {
+	t.Parallel()
+	source := readFixture(t, "audiobook.m4b")
+	want, err := Probe(t.Context(), bytes.NewReader(source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := bytes.Replace(source, []byte("chpl"), []byte("free"), 1)
+	if bytes.Equal(without, source) {
+		t.Fatal("the fixture has no list to take away")
+	}
+	got, err := Probe(t.Context(), bytes.NewReader(without))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want.Chapters, got.Chapters); diff != "" || len(want.Chapters) != 3 {
+		t.Errorf("chapters (-list +text track):\n%s", diff)
+	}
+}
+
 func TestProbeFindsTags(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open(filepath.Join("..", "testdata", "waltz.m4a"))

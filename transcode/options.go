@@ -29,9 +29,9 @@ type Options struct {
 	// the default track.
 	Track int
 
-	// Language chooses the first audio track in this language, an ISO 639-2
-	// code such as "eng" or a BCP 47 tag such as "en-GB". "" is any language.
-	// With Track set it must be empty.
+	// Language chooses the first audio track in this language, given as any ISO
+	// 639 code ("de", "deu", "ger") or a BCP 47 tag ("en-GB"). "" is any
+	// language. With Track set it must be empty.
 	Language string
 
 	// Start of the cut, on the timeline that a player shows. 0 is the

@@ -37,7 +37,9 @@ func probe(s *source, limits Limits) (*Info, error) {
 		IndexFirst: f.IndexFirst,
 		Duration:   sampleTime(int64(min(f.Duration, 1<<62)), int(f.Timescale)),
 		Tags:       readTags(f),
-		Chapters:   chaptersOf(f),
+	}
+	if info.Chapters, err = chaptersOf(f); err != nil {
+		return nil, err
 	}
 	tracks := audioTracks(f)
 	info.OtherTracks = len(f.Tracks) - len(tracks)
@@ -66,12 +68,13 @@ func probe(s *source, limits Limits) (*Info, error) {
 }
 
 // chaptersOf returns the chapters of a file.
-func chaptersOf(f *mp4.File) []Chapter {
+func chaptersOf(f *mp4.File) ([]Chapter, error) {
+	found, err := f.ReadChapters()
 	var out []Chapter
-	for _, c := range f.Chapters {
+	for _, c := range found {
 		out = append(out, Chapter{Start: c.Start, Title: strings.ToValidUTF8(c.Title, "\uFFFD")})
 	}
-	return out
+	return out, err
 }
 
 // probeTrack describes a track. Only the caller's own errors and the context's

@@ -106,10 +106,27 @@ func TestTrackChoice(t *testing.T) {
 		{"media/tracks-first-default.mp4", Options{Track: 2}, 2},
 		{"media/tracks-first-default.mp4", Options{Language: "deu"}, 2},
 		{"media/tracks-first-default.mp4", Options{Language: "DEU"}, 2},
+		{"media/tracks-first-default.mp4", Options{Language: "de"}, 2},
+		{"media/tracks-first-default.mp4", Options{Language: "ger"}, 2},
 		{"media/tracks-second-default.mp4", Options{Language: "eng"}, 1},
 	} {
 		if _, r := convert(t, fixturePath(test.file), &test.o); r.Track.Number != test.want {
 			t.Errorf("%s with %+v: track %d, want %d", test.file, test.o, r.Track.Number, test.want)
+		}
+	}
+}
+
+func TestSameLanguage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		have, want string
+		same       bool
+	}{
+		{"eng", "en", true}, {"en-GB", "en", true}, {"en-GB", "en-gb", true}, {"eng", "en-GB", false}, {"fre", "fra", true},
+		{"deu", "eng", false}, {"", "eng", false}, {"qaa", "qaa", true}, {"???", "eng", false}, {"zho", "chi", true},
+	} {
+		if got := sameLanguage(test.have, test.want); got != test.same {
+			t.Errorf("sameLanguage(%q, %q) = %v", test.have, test.want, got)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/text/language"
+
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp4"
 )
 
@@ -58,17 +60,17 @@ func selectTrack(f *mp4.File, opts *Options) (int, *mp4.Track, error) {
 	}
 	var found []string
 	for i, t := range tracks {
-		language, err := trackLanguage(f, t)
+		code, err := trackLanguage(f, t)
 		if err != nil {
 			return 0, nil, err
 		}
-		if sameLanguage(language, opts.Language) {
+		if sameLanguage(code, opts.Language) {
 			return i + 1, t, nil
 		}
-		if language == "" {
-			language = "unknown"
+		if code == "" {
+			code = "unknown"
 		}
-		found = append(found, language)
+		found = append(found, code)
 	}
 	return none("no track is in %q; there are: %s", opts.Language, strings.Join(found, ", "))
 }
@@ -87,14 +89,24 @@ func trackLanguage(f *mp4.File, t *mp4.Track) (string, error) {
 	return s.language, nil
 }
 
-// sameLanguage compares language codes; a wish without a region ("en") is also
-// fulfilled with one ("en-GB").
+// sameLanguage compares languages by whatever code they are given: "de", "deu" and
+// "ger" are one. A wish without a region ("en") is also fulfilled with one
+// ("en-GB").
 func sameLanguage(have, want string) bool {
 	if strings.EqualFold(have, want) {
 		return true
 	}
-	base, _, ok := strings.Cut(have, "-")
-	return ok && strings.EqualFold(base, want)
+	h, err := language.All.Parse(have)
+	if err != nil {
+		return false
+	}
+	w, err := language.All.Parse(want)
+	if err != nil {
+		return false
+	}
+	haveBase, _ := h.Base()
+	wantBase, _ := w.Base()
+	return haveBase == wantBase && (h == w || !strings.Contains(want, "-"))
 }
 
 // checkTrack reports why a track can't be converted before anything of it is

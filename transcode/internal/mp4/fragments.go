@@ -34,7 +34,6 @@ type fragments struct {
 	runs   []run // of the current fragment that are left
 	cursor *region
 	boxes  int // since the last fragment
-	began  bool
 }
 
 // run is a track run: samples in a row (trun, 8.8.8).

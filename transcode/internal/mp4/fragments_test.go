@@ -211,8 +211,8 @@ func TestFragmentsRandom(t *testing.T) {
 func TestFragmentsWindows(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(3, 4))
-	for _, count := range []int{2040, 2050, 21000, 22000, 60000} {
-		for _, fields := range []uint32{0x200, 0x300, 0xf00} {
+	for _, count := range []int{2050, 22000, 40000} {
+		for _, fields := range []uint32{0x200, 0xf00} {
 			var samples []unit
 			for range count {
 				samples = append(samples, unit{rnd.Uint32N(30), rnd.Uint32N(3000)})

@@ -82,6 +82,11 @@ func (p *piece) read(b []byte, off int64) int {
 		var entry [16]byte
 		for n := 0; n < len(b); {
 			i, skip := (off+int64(n))/int64(p.width), (off+int64(n))%int64(p.width)
+			if skip == 0 && len(b)-n >= p.width {
+				p.entry(i, b[n:n+p.width])
+				n += p.width
+				continue
+			}
 			p.entry(i, entry[:p.width])
 			n += copy(b[n:], entry[skip:p.width])
 		}
@@ -287,7 +292,7 @@ func TestSourceFails(t *testing.T) {
 		nil)))), full("chpl", 0, 0, byte(1), uint64(0), byte(0)), nil))
 	files["large"], _ = movieSpec{tracks: []trackSpec{large}, pad: wholeSize, more: tags}.build()
 	var samples []unit
-	for i := range 9000 {
+	for i := range 5000 {
 		samples = append(samples, unit{uint32(i % 3), 5})
 	}
 	m := fragmented(fragmentSpec{pad: wholeSize, trafs: []trafSpec{{id: 2, base: "moof", trex: videoTrex, runs: []runSpec{{samples: samples, fields: 0x300}}}, {id: 1, trex: audioTrex, runs: []runSpec{{samples: samples, fields: 0x300}}}}})
@@ -306,20 +311,18 @@ func TestSourceFails(t *testing.T) {
 			}
 			reads := r.reads
 			for n := range reads {
-				for _, part := range []int{0, 5} {
-					broken := &lostError{io.ErrClosedPipe}
-					if n%2 == 0 {
-						broken.error = io.EOF // not the end, though it sounds like it
-					}
-					r := &failing{r: bytes.NewReader(file), n: n, part: part, err: broken}
-					err := exercise(t, r, int64(len(file)))
-					if !errors.Is(err, broken) {
+				broken := &lostError{io.ErrClosedPipe}
+				if n%2 == 0 {
+					broken.error = io.EOF // not the end, though it sounds like it
+				}
+				r := &failing{r: bytes.NewReader(file), n: n, part: n / 2 % 2 * 5, err: broken}
+				err := exercise(t, r, int64(len(file)))
+				if !errors.Is(err, broken) {
+					t.Fatalf("read %d of %d fails: %v", n, reads, err)
+				}
+				for _, never := range []error{ErrInvalid, ErrNotMP4, ErrTruncated, ErrLimit} {
+					if errors.Is(err, never) {
 						t.Fatalf("read %d of %d fails: %v", n, reads, err)
-					}
-					for _, never := range []error{ErrInvalid, ErrNotMP4, ErrTruncated, ErrLimit} {
-						if errors.Is(err, never) {
-							t.Fatalf("read %d of %d fails: %v", n, reads, err)
-						}
 					}
 				}
 			}
@@ -373,13 +376,7 @@ func TestCut(t *testing.T) {
 // TestHurt writes hostile numbers to every place of files.
 func TestHurt(t *testing.T) {
 	t.Parallel()
-	numbers := [][]byte{
-		cat(0), cat(1), cat(7), cat(8), cat(0x10000), cat(1 << 24), cat(1<<31 - 1), cat(1 << 31), cat(uint32(0xffffffff)),
-		cat(uint64(1 << 63)), cat(uint64(1<<64 - 1)), cat(1, "free", uint64(1<<63)), {0}, {0xff},
-	}
-	if testing.Short() {
-		numbers = numbers[6:9]
-	}
+	numbers := [][]byte{cat(0), cat(1<<31 - 1), cat(uint32(0xffffffff)), cat(uint64(1<<64 - 1))}
 	for name, file := range smallFiles() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -422,25 +419,25 @@ func TestBounded(t *testing.T) {
 		file []byte
 		want error
 	}{
-		"samples that overlap":                 {overlapping(1000, 50000, 1, 50000), ErrLimit},
-		"samples that overlap, no duration":    {overlapping(1000, 50000, 0, 50000), ErrLimit},
-		"one sample, time and again":           {overlapping(30000, 1, 0, 10), ErrInvalid},
-		"one chunk of 2^32 samples":            {overlapping(1, all, 0, 1000), ErrTruncated},
-		"all chunks of 2^32 samples":           {overlapping(1000, all, 0, 1000), ErrTruncated},
-		"runs that overlap":                    {inFragments(1, run, 1000), ErrLimit},
-		"runs of no bytes":                     {inFragments(0, run, 1000), ErrLimit},
-		"one run of no bytes":                  {inFragments(0, full("trun", 0, 1, all, 8), 1), ErrLimit},
-		"one run of 2^32 bytes":                {inFragments(1, full("trun", 0, 1, all, 8), 1), ErrTruncated},
-		"too many runs":                        {inFragments(1, full("trun", 0, 0x201, 1, 8, 1), maxRunsOfOneFragment+1), ErrLimit},
-		"many boxes before the index":          {cat(bytes.Repeat(atom("free"), maxTopBoxes), overlapping(1, 1, 1, 1)), ErrInvalid},
-		"many boxes before the first moof":     {cat(inFragments(1, run, 0), bytes.Repeat(atom("free"), maxBoxesBetweenMoofs)), ErrInvalid},
-		"a box in a box, a thousand times":     {indexed(nest("moov", 1000)), nil},
-		"udta in udta, a thousand times":       {indexed(nest("udta", 1000)), nil},
-		"trak in trak, a thousand times":       {indexed(nest("trak", 1000)), nil},
-		"ilst in ilst, a thousand times":       {indexed(atom("udta", nest("ilst", 1000))), nil},
-		"sinf in sinf, a thousand times":       {indexed((&trackSpec{timescale: 1, entries: [][]byte{entry("enca", nest("sinf", 1000))}}).trak(nil)), nil},
-		"moof in moof, a thousand times":       {cat(inFragments(1, run, 0), nest("moof", 1000)), nil},
-		"moofs that are empty, half a million": {cat(inFragments(1, run, 0), bytes.Repeat(atom("moof"), 1<<19)), nil},
+		"samples that overlap":                     {overlapping(1000, 50000, 1, 50000), ErrLimit},
+		"samples that overlap, no duration":        {overlapping(1000, 50000, 0, 50000), ErrLimit},
+		"one sample, time and again":               {overlapping(30000, 1, 0, 10), ErrInvalid},
+		"one chunk of 2^32 samples":                {overlapping(1, all, 0, 1000), ErrTruncated},
+		"all chunks of 2^32 samples":               {overlapping(1000, all, 0, 1000), ErrTruncated},
+		"runs that overlap":                        {inFragments(1, run, 1000), ErrLimit},
+		"runs of no bytes":                         {inFragments(0, run, 1000), ErrLimit},
+		"one run of no bytes":                      {inFragments(0, full("trun", 0, 1, all, 8), 1), ErrLimit},
+		"one run of 2^32 bytes":                    {inFragments(1, full("trun", 0, 1, all, 8), 1), ErrTruncated},
+		"too many runs":                            {inFragments(1, full("trun", 0, 0x201, 1, 8, 1), maxRunsOfOneFragment+1), ErrLimit},
+		"many boxes before the index":              {cat(bytes.Repeat(atom("free"), maxTopBoxes), overlapping(1, 1, 1, 1)), ErrInvalid},
+		"many boxes before the first moof":         {cat(inFragments(1, run, 0), bytes.Repeat(atom("free"), maxBoxesBetweenMoofs)), ErrInvalid},
+		"a box in a box, a thousand times":         {indexed(nest("moov", 1000)), nil},
+		"udta in udta, a thousand times":           {indexed(nest("udta", 1000)), nil},
+		"trak in trak, a thousand times":           {indexed(nest("trak", 1000)), nil},
+		"ilst in ilst, a thousand times":           {indexed(atom("udta", nest("ilst", 1000))), nil},
+		"sinf in sinf, a thousand times":           {indexed((&trackSpec{timescale: 1, entries: [][]byte{entry("enca", nest("sinf", 1000))}}).trak(nil)), nil},
+		"moof in moof, a thousand times":           {cat(inFragments(1, run, 0), nest("moof", 1000)), nil},
+		"moofs that are empty, a hundred thousand": {cat(inFragments(1, run, 0), bytes.Repeat(atom("moof"), 100000)), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -478,8 +475,15 @@ func TestMemoryOfIndex(t *testing.T) {
 		samples = 10 * chunks // 8 and 12 in turn
 		stride  = 8192
 	)
-	sizeOf := func(i int64) uint32 { return uint32(200 + i*7%301) }
-	durationOf := func(run int64) uint32 { return uint32(1000 + run%3) } // 16 samples each
+	var sizes, runs []byte // both repeat
+	sizeOf := func(i int64) uint32 { return uint32(200 + i%301) }
+	for i := range int64(301) {
+		sizes = append(sizes, cat(sizeOf(i))...)
+	}
+	durationOf := func(run int64) uint32 { return uint32(1000 + run%3) }
+	for i := range int64(3) {
+		runs = append(runs, cat(16, durationOf(i))...)
+	}
 	var base int64
 	table := func(width int, n int64, entry func(i int64, b []byte)) piece {
 		return piece{size: int64(width) * n, width: width, entry: entry}
@@ -487,18 +491,13 @@ func TestMemoryOfIndex(t *testing.T) {
 	be := binary.BigEndian
 	stbl := func() (b []piece) {
 		b = append(b, said(full("stsd", 0, 0, 1, entry("mp4a"))))
-		b = append(b, boxOf("stts", said(0, samples/16), table(8, samples/16, func(i int64, b []byte) {
-			be.PutUint32(b, 16)
-			be.PutUint32(b[4:], durationOf(i))
-		}))...)
+		b = append(b, boxOf("stts", said(0, samples/16), piece{size: samples / 16 * 8, bytes: runs})...)
 		b = append(b, boxOf("stsc", said(0, chunks), table(12, chunks, func(i int64, b []byte) {
 			be.PutUint32(b, uint32(i+1))
 			be.PutUint32(b[4:], uint32(8+i%2*4))
 			be.PutUint32(b[8:], 1)
 		}))...)
-		b = append(b, boxOf("stsz", said(0, 0, samples), table(4, samples, func(i int64, b []byte) {
-			be.PutUint32(b, sizeOf(i))
-		}))...)
+		b = append(b, boxOf("stsz", said(0, 0, samples), piece{size: samples * 4, bytes: sizes})...)
 		return append(b, boxOf("co64", said(0, chunks), table(8, chunks, func(i int64, b []byte) {
 			be.PutUint64(b, uint64(base+i*stride))
 		}))...)
@@ -593,16 +592,16 @@ func TestNextAllocates(t *testing.T) {
 // TestMemoryOfHostile opens files whose index is made of many of the things that
 // are kept, each of which is within its own bound.
 func TestMemoryOfHostile(t *testing.T) {
-	const size = 48 << 20
-	const most = 6 << 20
-	limits := Limits{Tracks: 256, Allocation: 1 << 20}
+	const size = 10 << 20
+	const most = 3 << 20
+	limits := Limits{Tracks: 256, Allocation: 1 << 19}
 	repeated := func(b []byte) piece { return again(b, int64(size/len(b))) }
 	track := trackSpec{id: 1, timescale: 1}
 	chapters := full("chpl", 0, 0, byte(255), bytes.Repeat(cat(uint64(0), byte(0)), 255))
 	edits := atom("edts", full("elst", 0, 0, 4000, make([]byte, 12*4000)))
 	descriptions := track
 	descriptions.entries = slices.Repeat([][]byte{entry("mp4a", make([]byte, 20000))}, 20)
-	item := atom("\xa9cmt", make([]byte, 200<<10))
+	item := atom("\xa9cmt", make([]byte, 100<<10))
 	for name, pieces := range map[string][]piece{
 		"edit lists":     boxOf("trak", said(track.trak(nil)[8:]), repeated(edits)),
 		"chapters":       boxOf("udta", repeated(chapters)),
@@ -629,7 +628,7 @@ func TestMemoryOfHostile(t *testing.T) {
 			before, peak, step := heap(), uint64(0), int64(0)
 			r.onRead = func() {
 				if r.bytes >= step {
-					step += 2 << 20
+					step += 1 << 20
 					peak = max(peak, heap())
 				}
 			}

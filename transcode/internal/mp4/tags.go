@@ -1,25 +1,11 @@
 package mp4
 
-import (
-	"encoding/binary"
-	"time"
-)
-
 // maxTagBox is the largest box copied for the reader of tags. Lyrics and long
 // descriptions fit; what apps hide in their own boxes mostly does not.
 const maxTagBox = 256 << 10
 
-// maxChapters bounds the chapters of a file. Long audio books have some hundred.
-const maxChapters = 4096
-
 // maxPictures bounds the pictures of a file.
 const maxPictures = 32
-
-// Chapter is a named place in the presentation.
-type Chapter struct {
-	Start time.Duration
-	Title string
-}
 
 // readTags takes over a udta or meta box of the movie for [File.TagsHeader],
 // without its pictures, and notes where those are.
@@ -121,50 +107,4 @@ func (f *File) Picture(e Extent) ([]byte, error) {
 // PictureHead reads the first bytes of a picture, enough to tell its type.
 func (f *File) PictureHead(e Extent) ([]byte, error) {
 	return f.moov.bytes(e.Offset, int(min(e.Size, 16)))
-}
-
-// readChapters reads Nero's chapter list: version and flags, a count, and for each
-// chapter its start in 100 ns and a title with its length in a byte before it. The
-// count is a byte; in version 1, a reserved byte and then a word.
-func (f *File) readChapters(b box) error {
-	g := f.moov
-	if len(f.Chapters) > 0 {
-		return nil
-	}
-	h, err := g.bytes(b.body, int(min(9, b.size())))
-	if err != nil || len(h) < 9 {
-		return err
-	}
-	count, at := int(h[4]), b.body+5
-	if h[0] == 1 {
-		count, at = int(min(binary.BigEndian.Uint32(h[5:]), maxChapters)), b.body+9
-	}
-	for range count {
-		if b.end-at < 9 {
-			return nil
-		}
-		start, err := g.u64(at)
-		if err != nil {
-			return err
-		}
-		n, err := g.bytes(at+8, 1)
-		if err != nil {
-			return err
-		}
-		length := int64(n[0])
-		at += 9
-		if b.end-at < length {
-			return nil
-		}
-		title, err := g.bytes(at, int(length))
-		if err != nil {
-			return err
-		}
-		f.Chapters = append(f.Chapters, Chapter{
-			Start: time.Duration(min(start, 1<<55)) * 100,
-			Title: string(title),
-		})
-		at += length
-	}
-	return nil
 }

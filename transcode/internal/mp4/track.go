@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Track is a track of a file. Of tracks that are not audio only ID and Handler
-// are read.
+// Track is a track of a file. Of tracks that are neither audio nor text only ID
+// and Handler are read.
 type Track struct {
 	ID uint32
 	// Handler is the media type, "soun" for audio, "vide" for video.
@@ -30,6 +30,8 @@ type Track struct {
 	// broken says why the track can't be read; the others still can.
 	broken error
 
+	chapters []uint32 // tracks with the chapters of this one
+
 	// boxes within the index, of which a header for others is made.
 	tkhd, mdhd, hdlr, udta box
 	sampleTable
@@ -38,13 +40,16 @@ type Track struct {
 // Audio reports whether this is an audio track.
 func (t *Track) Audio() bool { return t.Handler == "soun" || t.Handler == "m1a " }
 
+// text reports a text track, such as chapters are kept in.
+func (t *Track) text() bool { return t.Handler == "text" || t.Handler == "sbtl" }
+
 // Check reports what keeps the track from being read, or nil.
 func (t *Track) Check() error { return t.broken }
 
 func (f *File) readTrack(b box) (*Track, error) {
 	t := &Track{file: f}
 	err := t.read(b)
-	if err == nil && t.Audio() {
+	if err == nil && (t.Audio() || t.text()) {
 		switch {
 		case t.Timescale == 0:
 			err = invalid("the track's timescale is zero")
@@ -77,8 +82,10 @@ func (t *Track) read(trak box) error {
 		case b.kind == "tkhd":
 			t.tkhd = b
 			return t.readTrackHeader(b)
-		case !t.Audio():
+		case !t.Audio() && !t.text():
 			return nil
+		case b.kind == "tref":
+			return t.readReferences(b)
 		case b.kind == "edts" && t.Edits == nil:
 			elst, ok, err := g.child(b.body, b.end, "elst")
 			if err != nil || !ok {
