@@ -1,7 +1,10 @@
 package transcode
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"testing"
 	"time"
@@ -202,5 +205,32 @@ func TestChannels(t *testing.T) {
 	mono := level(t, "media/aac-stereo-full.m4a", Mono)
 	if len(stereo) != 2 || len(mono) != 1 || !near(mono[0], stereo[0]) {
 		t.Errorf("stereo has a level of %v, folded down %v", stereo, mono)
+	}
+}
+
+// TestWildSamples: floating-point files can hold numbers that are no sound, on
+// which LAME's assertions would end the process.
+func TestWildSamples(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"media/pcm-f32le.mov", "media/pcm-f64be.mov"} {
+		source := readFixture(t, file)
+		mdat := bytes.Index(source, []byte("mdat")) + 4
+		for name, wild := range map[string]float64{
+			"NaN": math.NaN(), "infinite": math.Inf(1), "minus infinite": math.Inf(-1), "huge": 1e30, "minus huge": -3e38,
+		} {
+			for _, o := range []Options{{}, {SampleRate: 32000}, {Channels: Stereo}, {Encoding: CBR(128)}} {
+				broken := bytes.Clone(source)
+				for i := range 40 { // every 25th sample
+					if file == "media/pcm-f32le.mov" {
+						binary.LittleEndian.PutUint32(broken[mdat+100*i:], math.Float32bits(float32(wild)))
+					} else {
+						binary.BigEndian.PutUint64(broken[mdat+200*i:], math.Float64bits(wild))
+					}
+				}
+				if _, err := Convert(t.Context(), io.Discard, bytes.NewReader(broken), &o); err != nil {
+					t.Errorf("%s with %s samples: %v", file, name, err)
+				}
+			}
+		}
 	}
 }

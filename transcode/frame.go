@@ -44,6 +44,19 @@ static int mp3lathe_same_format(const AVFrame *a, const AVFrame *b) {
 		av_channel_layout_compare(&a->ch_layout, &b->ch_layout) == 0;
 }
 
+// mp3lathe_tame makes numbers that are no sound harmless, in a frame of planar
+// floats: what is not a number becomes silence, and what is 18 dB above full scale
+// or more is cut off there. Neither happens in real sound.
+static void mp3lathe_tame(AVFrame *f) {
+	const float most = 8;
+	for (int c = 0; c < f->ch_layout.nb_channels; c++) {
+		float *v = (float *)f->extended_data[c];
+		for (int i = 0; i < f->nb_samples; i++)
+			if (!(v[i] >= -most && v[i] <= most))
+				v[i] = v[i] > most ? most : v[i] < -most ? -most : 0;
+	}
+}
+
 // mp3lathe_copy_plane makes the second plane of a frame a copy of the first.
 static void mp3lathe_copy_plane(AVFrame *f) {
 	memcpy(f->data[1], f->data[0], (size_t)f->nb_samples * av_get_bytes_per_sample(f->format));
@@ -86,6 +99,10 @@ func cutFrame(f *astiav.Frame, from, n int) { C.mp3lathe_cut(av(f), C.int(from),
 
 // channelsOf returns the channel count of a frame.
 func channelsOf(f *astiav.Frame) int { return int(C.mp3lathe_channels(av(f))) }
+
+// tame makes a frame of planar floats safe for LAME, whose assertions fail on what
+// is not a number.
+func tame(f *astiav.Frame) { C.mp3lathe_tame(av(f)) }
 
 // copyPlane makes the second plane of a planar frame a copy of the first.
 func copyPlane(f *astiav.Frame) { C.mp3lathe_copy_plane(av(f)) }

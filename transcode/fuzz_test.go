@@ -14,7 +14,7 @@ import (
 var seeds = []string{
 	"media/aac-tiny.m4a", "media/frag-each-frame.mp4", "media/opus.mp4", "media/alac-16.m4a", "media/flac.mp4",
 	"media/amr-nb.3gp", "media/mp3-22050.mp4", "media/pcm-u8.mov", "media/ima4.mov", "media/gsm.mov", "media/edit-two.m4a",
-	"media/edit-empty.m4a", "media/odd-cmov.mov", "media/tags-all.m4a", "media/vorbis.mp4", "media/ac3-5.1.mp4",
+	"media/edit-empty.m4a", "media/odd-cmov.mov", "media/tags-all.m4a", "media/vorbis.mp4", "media/ac3-5.1.mp4", "media/pcm-f32le.mov",
 }
 
 // checkFuzzed holds for every source: an error of this package, or sound.

@@ -258,6 +258,9 @@ func (r *resampler) read(f *astiav.Frame, finished bool) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if r.format == astiav.SampleFormatFltp {
+		tame(f)
+	}
 	if r.both {
 		copyPlane(f)
 	}
