@@ -48,9 +48,9 @@ fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
 	@$(WITH_LIBAV) scripts/fuzz.sh
 
 .PHONY: bench
-bench: build ## Measure, side by side with others (bench/run.sh)
-	@[ -x bench/run.sh ] || { echo "there is no bench/run.sh yet" >&2; exit 1; }
-	@$(WITH_LIBAV) bench/run.sh
+bench: build ## Measure beside the ffmpeg command line (ARGS: see bench/README.md)
+	@scripts/deps.sh --test
+	@$(WITH_LIBAV) bench/run.sh $(ARGS)
 
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)

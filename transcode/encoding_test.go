@@ -103,7 +103,7 @@ func TestHeaderFrame(t *testing.T) {
 				if info.TOC != nil && !slices.IsSorted(info.TOC[:]) {
 					t.Errorf("the table for seeking goes back: %v", *info.TOC)
 				}
-				if got := play(t, dst, r.Settings.Channels).samples(); int64(got) != r.Samples {
+				if got := playedSamples(t, dst, r.Settings.Channels); got != r.Samples {
 					t.Errorf("mpg123 plays %d samples, want %d", got, r.Samples)
 				}
 				checkMP3(t, dst)
@@ -146,7 +146,7 @@ func TestPromisedHeader(t *testing.T) {
 			if int(info.Frames) != len(headers) {
 				t.Errorf("promised %d frames, there are %d", info.Frames, len(headers))
 			}
-			if got := int64(play(t, dst.Name(), r.Settings.Channels).samples()); got != r.Samples {
+			if got := playedSamples(t, dst.Name(), r.Settings.Channels); got != r.Samples {
 				t.Errorf("mpg123 plays %d samples, want %d", got, r.Samples)
 			}
 		})

@@ -125,7 +125,7 @@ func TestReaderErrors(t *testing.T) {
 			t.Parallel()
 			source := readFixture(t, file)
 			step := 1 // every offset, where that is quick
-			if len(source) > 8<<10 {
+			if len(source) > 2<<10 {
 				step = len(source) / 400
 			}
 			for _, o := range []*Options{nil, {AllowPartial: true}} {

@@ -43,7 +43,7 @@ func TestFixtures(t *testing.T) {
 			if r.Track.Channels != f.channels || r.Settings.Channels != min(f.channels, 2) {
 				t.Errorf("%d channels of %d, want %d", r.Settings.Channels, r.Track.Channels, f.channels)
 			}
-			if got := int64(play(t, dst, r.Settings.Channels).samples()); got != want {
+			if got := playedSamples(t, dst, r.Settings.Channels); got != want {
 				t.Errorf("mpg123 plays %d samples, want %d", got, want)
 			}
 			s := ffprobe(t, dst).Streams[0]
@@ -81,7 +81,7 @@ func TestCorpus(t *testing.T) {
 			if r.Settings.SampleRate != rate || r.Samples != samples {
 				t.Errorf("%d samples at %d Hz, want %d at %d", r.Samples, r.Settings.SampleRate, samples, rate)
 			}
-			if got := int64(play(t, dst, r.Settings.Channels).samples()); got != samples {
+			if got := playedSamples(t, dst, r.Settings.Channels); got != samples {
 				t.Errorf("mpg123 plays %d samples, want %d", got, samples)
 			}
 			checkMP3(t, dst)

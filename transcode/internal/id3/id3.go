@@ -62,16 +62,16 @@ func (t *Tag) Bytes() []byte {
 
 // Text adds a text frame, such as TIT2. Empty text adds nothing.
 func (t *Tag) Text(id, text string) {
-	if text == "" {
+	if text = clean(text); text == "" {
 		return
 	}
 	e := t.encoding(text)
 	t.add(id, []byte{e}, encode(e, text))
 }
 
-// UserText adds a TXXX frame.
+// UserText adds a TXXX frame. Empty text adds nothing.
 func (t *Tag) UserText(description, text string) {
-	if text == "" {
+	if text = clean(text); text == "" {
 		return
 	}
 	e := t.encoding(description + text)
@@ -85,10 +85,11 @@ func (t *Tag) Comment(language, text string) { t.languageText("COMM", language, 
 func (t *Tag) Lyrics(language, text string) { t.languageText("USLT", language, text) }
 
 func (t *Tag) languageText(id, language, text string) {
-	if text == "" {
+	if text = clean(text); text == "" {
 		return
 	}
-	if len(language) != 3 {
+	notLetter := func(r rune) bool { return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') }
+	if len(language) != 3 || strings.ContainsFunc(language, notLetter) {
 		language = "XXX"
 	}
 	e := t.encoding(text)
@@ -113,9 +114,11 @@ func (t *Tag) Chapter(id string, start, end time.Duration, title string) {
 	t.add("CHAP", terminated(latin1, id), ms, inner.frames)
 }
 
-// Contents adds a CTOC frame: the one, ordered list of chapters.
+// Contents adds a CTOC frame: the one, ordered list of chapters. It has no room for
+// more than 255.
 func (t *Tag) Contents(chapters []string) {
 	const topLevelOrdered = 3
+	chapters = chapters[:min(len(chapters), 255)]
 	body := append(terminated(latin1, "toc"), topLevelOrdered, byte(len(chapters)))
 	for _, id := range chapters {
 		body = append(body, terminated(latin1, id)...)
@@ -162,9 +165,15 @@ func (t *Tag) encoding(text string) byte {
 	return latin1
 }
 
-// encode returns a text in an encoding. NUL would end it early and is left out.
+// clean returns a text as it can be written: in valid UTF-8, and without NUL, which
+// would end it early.
+func clean(text string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(text, "\x00", ""), "\uFFFD")
+}
+
+// encode returns a text in an encoding.
 func encode(encoding byte, text string) []byte {
-	text = strings.ReplaceAll(text, "\x00", "")
+	text = clean(text)
 	if encoding != utf16b {
 		return []byte(text)
 	}

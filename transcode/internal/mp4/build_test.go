@@ -86,6 +86,7 @@ type trackSpec struct {
 	edits     []Edit
 	entries   [][]byte // of stsd; a plain mp4a if nil
 	dref      []byte   // children of dref; nil leaves dinf out
+	chapters  []uint32 // tracks that tref names
 	chunks    []chunkSpec
 	sizes     string // stsz, fixed, stz2/4, stz2/8 or stz2/16
 	co64      bool
@@ -285,6 +286,13 @@ func (t *trackSpec) trak(at []int64) []byte {
 			}
 		}
 		trak = cat(trak, atom("edts", full("elst", t.version, 0, len(t.edits), b)))
+	}
+	if t.chapters != nil {
+		var ids []byte
+		for _, id := range t.chapters {
+			ids = append(ids, cat(id)...)
+		}
+		trak = cat(trak, atom("tref", atom("chap", ids)))
 	}
 	handler := t.handler
 	if handler == "" {

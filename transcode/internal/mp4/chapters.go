@@ -93,12 +93,14 @@ func (f *File) ReadChapters() ([]Chapter, error) {
 	if len(f.Chapters) > 0 {
 		return f.Chapters, nil
 	}
+	tried := map[*Track]bool{} // many tracks may name the same one
 	for _, t := range f.Tracks {
 		for _, id := range t.chapters {
 			for _, text := range f.Tracks {
-				if text.ID != id || !text.text() {
+				if text.ID != id || !text.text() || tried[text] {
 					continue
 				}
+				tried[text] = true
 				found, err := text.readTitles()
 				if len(found) > 0 || err != nil {
 					return found, err
@@ -122,6 +124,7 @@ func (t *Track) readTitles() ([]Chapter, error) {
 		return nil, err
 	}
 	var out []Chapter
+	left := t.file.limits.Allocation // for all titles together
 	for len(out) < maxChapters {
 		s, err := samples.Next()
 		if err != nil {
@@ -130,9 +133,10 @@ func (t *Track) readTitles() ([]Chapter, error) {
 			}
 			return out, err
 		}
-		if s.Size < 2 || s.Size > maxChapterTitle {
+		if s.Size < 2 || s.Size > min(maxChapterTitle, left) {
 			return out, nil
 		}
+		left -= s.Size
 		b := make([]byte, s.Size)
 		if err := readFull(t.file.r, b, s.Offset); err != nil {
 			if broken(err) {

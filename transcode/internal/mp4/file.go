@@ -51,7 +51,7 @@ type File struct {
 	extend    map[uint32]trackExtends
 }
 
-// Extent is a stretch of the file.
+// Extent is a stretch of the index.
 type Extent struct {
 	Offset, Size int64
 }

@@ -144,6 +144,8 @@ func exercise(t testing.TB, r io.ReaderAt, size int64) error {
 			errs = append(errs, err)
 		}
 	}
+	_, err = f.ReadChapters()
+	note(err)
 	if header := f.TagsHeader(); len(header) > int(roomy.Allocation)+8192 {
 		t.Fatalf("tags of %d bytes", len(header))
 	}
@@ -298,9 +300,10 @@ func TestSourceFails(t *testing.T) {
 	m := fragmented(fragmentSpec{pad: wholeSize, trafs: []trafSpec{{id: 2, base: "moof", trex: videoTrex, runs: []runSpec{{samples: samples, fields: 0x300}}}, {id: 1, trex: audioTrex, runs: []runSpec{{samples: samples, fields: 0x300}}}}})
 	m.pad = wholeSize
 	files["large fragment"], _ = m.build()
-	// Each box of a track in a window of its own.
+	// Each box of a track in a window of its own, or begun at the end of one.
 	trak := (&trackSpec{id: 1, timescale: 8000, dref: full("url ", 0, 1), edits: []Edit{{1, 0}, {2, 5}}, more: full("elng", 0, 0, "de"), chunks: []chunkSpec{{samples: units(1)}}}).trak([]int64{8})
-	files["spread"] = indexed(atom("free", make([]byte, wholeSize)), loosen(trak))
+	files["spread"] = indexed(atom("free", make([]byte, wholeSize)), loosen(trak, windowSize))
+	files["split"] = indexed(atom("free", make([]byte, wholeSize)), loosen(trak, windowSize, windowSize-8))
 
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
@@ -331,10 +334,10 @@ func TestSourceFails(t *testing.T) {
 }
 
 // containers are the boxes of which loosen knows that they hold only others.
-const containers = "trak mdia minf stbl edts dinf"
+const containers = "trak mdia minf stbl edts dinf tref"
 
-// loosen puts a free box of more than a window in front of every box in a box.
-func loosen(b []byte) []byte {
+// loosen puts free boxes of the given sizes in front of every box in a box.
+func loosen(b []byte, sizes ...int) []byte {
 	kind := string(b[4:8])
 	if !strings.Contains(containers, kind) {
 		return b
@@ -342,8 +345,10 @@ func loosen(b []byte) []byte {
 	var body []byte
 	for rest := b[8:]; len(rest) > 0; {
 		n := binary.BigEndian.Uint32(rest)
-		body = append(body, atom("free", make([]byte, windowSize+1))...)
-		body = append(body, loosen(rest[:n])...)
+		for _, size := range sizes {
+			body = append(body, atom("free", make([]byte, size-8))...)
+		}
+		body = append(body, loosen(rest[:n], sizes...)...)
 		rest = rest[n:]
 	}
 	return atom(kind, body)
@@ -429,7 +434,7 @@ func TestBounded(t *testing.T) {
 		"one run of no bytes":                      {inFragments(0, full("trun", 0, 1, all, 8), 1), ErrLimit},
 		"one run of 2^32 bytes":                    {inFragments(1, full("trun", 0, 1, all, 8), 1), ErrTruncated},
 		"too many runs":                            {inFragments(1, full("trun", 0, 0x201, 1, 8, 1), maxRunsOfOneFragment+1), ErrLimit},
-		"many boxes before the index":              {cat(bytes.Repeat(atom("free"), maxTopBoxes), overlapping(1, 1, 1, 1)), ErrInvalid},
+		"many boxes before the index":              {cat(bytes.Repeat(atom("free"), maxTopBoxes), indexed()), ErrInvalid},
 		"many boxes before the first moof":         {cat(inFragments(1, run, 0), bytes.Repeat(atom("free"), maxBoxesBetweenMoofs)), ErrInvalid},
 		"a box in a box, a thousand times":         {indexed(nest("moov", 1000)), nil},
 		"udta in udta, a thousand times":           {indexed(nest("udta", 1000)), nil},

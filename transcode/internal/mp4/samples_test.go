@@ -466,6 +466,7 @@ func TestSamplesContradictions(t *testing.T) {
 		"short stts":           {map[string][]byte{"stts": atom("stts", 0)}, ErrInvalid, 0},
 		"short stsc":           {map[string][]byte{"stsc": atom("stsc")}, ErrInvalid, 0},
 		"short stsz":           {map[string][]byte{"stsz": atom("stsz", 0, 0)}, ErrInvalid, 0},
+		"short stsz, one size": {map[string][]byte{"stsz": atom("stsz", 0, 1)}, ErrInvalid, 0},
 		"short stco":           {map[string][]byte{"stco": atom("stco", 0)}, ErrInvalid, 0},
 		"chunk 0":              {map[string][]byte{"stsc": full("stsc", 0, 0, 1, 0, 2, 1)}, ErrInvalid, 0},
 		"chunks out of order":  {map[string][]byte{"stsc": full("stsc", 0, 0, 2, 1, 2, 1, 1, 2, 1)}, ErrInvalid, 0},
