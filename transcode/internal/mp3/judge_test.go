@@ -21,7 +21,7 @@ import (
 func run(t testing.TB, name string, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		t.Fatalf("needs %s: run make setup-test", name)
+		t.Fatalf("needs %s: `make test` installs it", name)
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(name, args...)

@@ -13,7 +13,8 @@ var (
 	ErrInvalid = errors.New("invalid MP4 structure")
 	// ErrTruncated means that the file ends before a box or a sample does.
 	ErrTruncated = errors.New("the file ends early")
-	// ErrLimit means that the file wants more than [Limits] grants.
+	// ErrLimit means that the file wants more than [Limits], or a bound of this
+	// package, grants.
 	ErrLimit = errors.New("limit exceeded")
 )
 

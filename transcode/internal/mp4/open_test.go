@@ -558,16 +558,15 @@ func TestSourceRecovers(t *testing.T) {
 	t.Parallel()
 	file := indexed(atom("udta", full("meta", 0, 0, atom("ilst",
 		atom("covr", data(13, jpeg)), atom("free", make([]byte, wholeSize)), atom("covr", data(14, png))))))
-	r := &failing{r: bytes.NewReader(file), n: 1 << 30, part: 100, err: io.ErrClosedPipe}
+	r := &failing{r: bytes.NewReader(file), n: 1 << 30, err: io.ErrClosedPipe}
 	f, err := Open(r, int64(len(file)), roomy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.n = 0
+	r.n = r.reads
 	if _, err := f.PictureHead(f.Pictures[0]); err != io.ErrClosedPipe {
 		t.Fatalf("%v, want %v", err, io.ErrClosedPipe)
 	}
-	r.n = 1 << 30
 	for i, want := range [][]byte{jpeg, png} {
 		if head, err := f.PictureHead(f.Pictures[i]); err != nil || !bytes.Equal(head, want[:16]) {
 			t.Errorf("%q, %v", head, err)
