@@ -58,11 +58,10 @@ type encoder interface {
 	close()
 }
 
-// batchBlocks is how many blocks are encoded in one call into C. Go takes the
-// processor away from a call that lasts longer than 20 us, and a frame takes LAME
-// some hundred: one call for each frame costs up to a twentieth of the time in
-// handing the processor back and forth. A call of this many frames still ends
-// within a few milliseconds, in which a cancellation waits.
+// batchBlocks is how many blocks are encoded in one call into C. A frame takes LAME
+// some hundred microseconds, and a call that long for each keeps the Go scheduler
+// busy with handing the processor back and forth; see also batch.flush. A call for
+// this many ends within a few milliseconds, in which a cancellation waits.
 const batchBlocks = 16
 
 // maxMP3Frame is the size of the largest frame: 320 kb/s at 32 kHz, with padding.
