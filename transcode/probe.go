@@ -14,8 +14,9 @@ const probePackets = 16
 
 // Probe describes a file of the MP4 family. It reads the index, and decodes each
 // audio track up to its first frame to learn the real sample rate, channels and
-// profile, which the sample entry may not tell (HE-AAC, AC-3). Errors are those of [Convert], but a file without
-// audio is described all the same, and so are tracks that can't be converted.
+// profile, which the sample entry may not tell (HE-AAC, AC-3). Errors are those of
+// [Convert], but a file without audio is described all the same, and so are tracks
+// that can't be converted.
 func Probe(ctx context.Context, src io.ReadSeeker) (*Info, error) {
 	s, err := newSource(ctx, src)
 	if err != nil {

@@ -23,11 +23,7 @@ func writeFile(out string, makeDir, overwrite bool, write func(io.Writer) error)
 	unfinished := filepath.Join(dir, ".mp3lathe-"+rand.Text()[:10]+".part")
 	f, err := os.OpenFile(unfinished, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
-		var perr *fs.PathError
-		if errors.As(err, &perr) {
-			perr.Path = dir // the name of the unfinished file helps nobody
-		}
-		return err
+		return withPath(err, unfinished, dir)
 	}
 	defer func() {
 		f.Close()
@@ -36,12 +32,22 @@ func writeFile(out string, makeDir, overwrite bool, write func(io.Writer) error)
 		}
 	}()
 	if err := write(f); err != nil {
-		return err
+		return withPath(err, unfinished, out)
 	}
 	if err := f.Close(); err != nil {
-		return err
+		return withPath(err, unfinished, out)
 	}
 	return publish(unfinished, out, overwrite)
+}
+
+// withPath makes an error speak of another file: the name of the unfinished one helps
+// nobody.
+func withPath(err error, from, to string) error {
+	var perr *fs.PathError
+	if errors.As(err, &perr) && perr.Path == from {
+		perr.Path = to
+	}
+	return err
 }
 
 // publish gives a finished file its name.
