@@ -9,7 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/human"
+	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
+	"github.com/mp3lathe/mp3lathe/worker"
 )
 
 // convertCmd is "mp3lathe convert".
@@ -22,19 +25,19 @@ type convertCmd struct {
 	Overwrite    bool   `group:"Output:" xor:"exists" help:"Replace MP3s that exist. Default: refuse."`
 	SkipExisting bool   `group:"Output:" xor:"exists" help:"Leave out what has an MP3 already, without an error."`
 
-	Bitrate  kbps     `short:"b" group:"Sound:" placeholder:"KBPS" xor:"encoding" help:"Constant bit rate in kb/s: ${bitrates}."`
-	VBR      *int     `name:"vbr" group:"Sound:" placeholder:"Q" xor:"encoding" help:"Variable bit rate of constant quality: 0 (best) to 9 (smallest). Default: 2."`
-	ABR      kbps     `name:"abr" group:"Sound:" placeholder:"KBPS" xor:"encoding" help:"Variable bit rate with this average in kb/s: 8 to 320."`
-	Rate     hertz    `group:"Sound:" placeholder:"HZ" help:"Sample rate in Hz: ${rates}. Default: the source's, or the next that MP3 has."`
-	Channels channels `group:"Sound:" placeholder:"C" complete:"words:keep mono stereo" help:"Channels: keep, mono (or 1), stereo (or 2). Default: keep; more than two become stereo."`
+	Bitrate  job.Kbps     `short:"b" group:"Sound:" placeholder:"KBPS" xor:"encoding" help:"Constant bit rate in kb/s: ${bitrates}."`
+	VBR      *int         `name:"vbr" group:"Sound:" placeholder:"Q" xor:"encoding" help:"Variable bit rate of constant quality: 0 (best) to 9 (smallest). Default: 2."`
+	ABR      job.Kbps     `name:"abr" group:"Sound:" placeholder:"KBPS" xor:"encoding" help:"Variable bit rate with this average in kb/s: 8 to 320."`
+	Rate     job.Hertz    `group:"Sound:" placeholder:"HZ" help:"Sample rate in Hz: ${rates}. Default: the source's, or the next that MP3 has."`
+	Channels job.Channels `group:"Sound:" placeholder:"C" complete:"words:keep mono stereo" help:"Channels: keep, mono (or 1), stereo (or 2). Default: keep; more than two become stereo."`
 
-	Track    int         `group:"Part:" placeholder:"N" xor:"track" help:"Audio track by its number, from 1. Default: the file's default track."`
-	Lang     string      `group:"Part:" placeholder:"CODE" xor:"track" help:"First audio track in this language, such as eng or de."`
-	Start    position    `group:"Part:" placeholder:"TIME" help:"Begin here: seconds (62.5), 1m30s or 1:02:03.5. Default: the beginning."`
-	End      position    `group:"Part:" placeholder:"TIME" xor:"end" help:"End here. Default: the end."`
-	Duration position    `group:"Part:" placeholder:"TIME" xor:"end" help:"Convert this much. Default: up to the end."`
-	MaxDur   lengthLimit `name:"max-duration" group:"Part:" placeholder:"TIME" help:"Refuse what makes a longer MP3; none for no limit. Default: 24h."`
-	Partial  bool        `name:"allow-partial" group:"Part:" help:"Convert what there is of a file that is cut off or damaged. Default: refuse."`
+	Track    int             `group:"Part:" placeholder:"N" xor:"track" help:"Audio track by its number, from 1. Default: the file's default track."`
+	Lang     string          `group:"Part:" placeholder:"CODE" xor:"track" help:"First audio track in this language, such as eng or de."`
+	Start    job.Position    `group:"Part:" placeholder:"TIME" help:"Begin here: seconds (62.5), 1m30s or 1:02:03.5. Default: the beginning."`
+	End      job.Position    `group:"Part:" placeholder:"TIME" xor:"end" help:"End here. Default: the end."`
+	Duration job.Position    `group:"Part:" placeholder:"TIME" xor:"end" help:"Convert this much. Default: up to the end."`
+	MaxDur   job.LengthLimit `name:"max-duration" group:"Part:" placeholder:"TIME" help:"Refuse what makes a longer MP3; none for no limit. Default: 24h."`
+	Partial  bool            `name:"allow-partial" group:"Part:" help:"Convert what there is of a file that is cut off or damaged. Default: refuse."`
 
 	Title   string   `group:"Tags:" placeholder:"TEXT" help:"Set the title. Default of all tags: the source's."`
 	Artist  string   `group:"Tags:" placeholder:"TEXT" help:"Set the artist."`
@@ -135,36 +138,14 @@ func (c *convertCmd) convert(ctx context.Context, t task, opts transcode.Options
 
 // options are the command line as options of the package.
 func (c *convertCmd) options() (transcode.Options, error) {
-	o := transcode.Options{
-		SampleRate:   int(c.Rate),
-		Channels:     transcode.Channels(c.Channels),
-		Track:        c.Track,
-		Language:     c.Lang,
-		Start:        time.Duration(c.Start),
-		End:          time.Duration(c.End),
-		Duration:     time.Duration(c.Duration),
-		NoTags:       c.NoTags,
-		NoCover:      c.NoCover,
-		AllowPartial: c.Partial,
-		Limits:       transcode.Limits{Duration: time.Duration(c.MaxDur)},
-	}
-	switch {
-	case c.Bitrate != 0:
-		o.Encoding = transcode.CBR(int(c.Bitrate))
-	case c.VBR != nil:
-		o.Encoding = transcode.VBR(*c.VBR)
-	case c.ABR != 0:
-		o.Encoding = transcode.ABR(int(c.ABR))
-	}
-	if c.ID3v24 {
-		o.ID3 = transcode.ID3v24
-	}
 	if c.Jobs < 0 {
-		return o, usagef("--jobs %d: want 1 or more", c.Jobs)
+		return transcode.Options{}, usagef("--jobs %d: want 1 or more", c.Jobs)
 	}
-	if err := c.tags(&o.Tags); err != nil {
-		return o, err
+	s, err := c.settings()
+	if err != nil {
+		return transcode.Options{}, err
 	}
+	o := worker.Options(s)
 	if c.Cover != "" {
 		data, err := readCover(c.Cover)
 		if err != nil {
@@ -191,7 +172,7 @@ func readCover(name string) ([]byte, error) {
 		defer f.Close()
 		var data []byte
 		if data, err = io.ReadAll(io.LimitReader(f, maxCover+1)); err == nil && len(data) > maxCover {
-			return nil, usagef("the cover %s is larger than %s", name, size(maxCover))
+			return nil, usagef("the cover %s is larger than %s", name, human.Size(maxCover))
 		} else if err == nil {
 			return data, nil
 		}
@@ -199,23 +180,41 @@ func readCover(name string) ([]byte, error) {
 	return nil, usagef("the cover %s cannot be read: %v", name, innermost(err))
 }
 
-func (c *convertCmd) tags(tags *transcode.Tags) error {
-	given := []string{}
+// settings are the flags that a job of the service has too.
+func (c *convertCmd) settings() (job.Settings, error) {
+	s := job.Settings{
+		Bitrate: int(c.Bitrate), VBR: c.VBR, ABR: int(c.ABR), Rate: int(c.Rate), Channels: int(c.Channels),
+		Track: c.Track, Lang: c.Lang,
+		Start: time.Duration(c.Start), End: time.Duration(c.End), Duration: time.Duration(c.Duration),
+		MaxDuration: time.Duration(c.MaxDur), AllowPartial: c.Partial,
+		NoTags: c.NoTags, NoCover: c.NoCover, ID3v24: c.ID3v24,
+	}
+	var given []string
 	for _, t := range []struct{ name, value string }{{"title", c.Title}, {"artist", c.Artist}, {"album", c.Album}} {
 		if t.value != "" {
 			given = append(given, t.name+"="+t.value)
 		}
 	}
 	for _, t := range append(given, c.Tag...) {
-		name, value, ok := strings.Cut(t, "=")
-		if !ok {
-			return usagef("--tag %q: want NAME=TEXT, such as --tag genre=Jazz", t)
-		}
-		if err := setTag(tags, name, value); err != nil {
-			return err
+		if err := setTag(&s, t); err != nil {
+			return s, err
 		}
 	}
-	return nil
+	return s, nil
+}
+
+// setTag sets a tag given as NAME=TEXT.
+func setTag(s *job.Settings, given string) error {
+	if !strings.Contains(given, "=") {
+		return usagef("--tag %q: want NAME=TEXT, such as --tag genre=Jazz", given)
+	}
+	// A command line can hold any bytes; a setting is text.
+	err := s.Set("tag", strings.ToValidUTF8(given, "\uFFFD"))
+	var serr *job.SettingError
+	if errors.As(err, &serr) {
+		return usagef("%s", strings.Replace(serr.Reason, "; no-tags ", "; --no-tags ", 1))
+	}
+	return err
 }
 
 // checkStreams refuses what standard input and output cannot do.

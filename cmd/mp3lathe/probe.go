@@ -8,6 +8,7 @@ import (
 
 	"github.com/mattn/go-runewidth"
 
+	"github.com/mp3lathe/mp3lathe/internal/human"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -100,9 +101,9 @@ func describe(name string, info *transcode.Info) string {
 	}
 	rows := [][]string{{"Format", format}}
 	if info.Duration > 0 { // fragmented files mostly declare none
-		rows = append(rows, []string{"Duration", clock(info.Duration)})
+		rows = append(rows, []string{"Duration", human.Clock(info.Duration)})
 	}
-	rows = append(rows, []string{"Size", size(info.Bytes)})
+	rows = append(rows, []string{"Size", human.Size(info.Bytes)})
 	switch info.OtherTracks {
 	case 0:
 	case 1:
@@ -114,7 +115,7 @@ func describe(name string, info *transcode.Info) string {
 		rows = append(rows, []string{"Audio", "none"})
 	}
 	for _, cover := range info.Covers {
-		rows = append(rows, []string{"Cover", cover.MIME + ", " + size(cover.Bytes)})
+		rows = append(rows, []string{"Cover", cover.MIME + ", " + human.Size(cover.Bytes)})
 	}
 	for _, f := range tagFields(&info.Tags) {
 		if *f.value != "" {
@@ -134,7 +135,7 @@ func describe(name string, info *transcode.Info) string {
 	if len(info.Chapters) > 0 {
 		rows := [][]string{{"CHAPTER", "START", "TITLE"}}
 		for i, ch := range info.Chapters {
-			rows = append(rows, []string{fmt.Sprint(i + 1), shortClock(ch.Start), printable(ch.Title)})
+			rows = append(rows, []string{fmt.Sprint(i + 1), human.ShortClock(ch.Start), printable(ch.Title)})
 		}
 		b.WriteString("\n" + columns("  ", rows))
 	}
@@ -147,9 +148,9 @@ func trackRows(tracks []transcode.Track) [][]string {
 	rows := [][]string{{"AUDIO", "CODEC", "RATE", "CHANNELS", "BIT RATE", "DURATION", "LANGUAGE", "TITLE", "NOTES"}}
 	for _, t := range tracks {
 		row := []string{fmt.Sprint(t.Number), strings.TrimSpace(printable(t.Codec) + " " + printable(t.Profile)),
-			"", "", "", clock(t.Duration), printable(t.Language), printable(t.Title), ""}
+			"", "", "", human.Clock(t.Duration), printable(t.Language), printable(t.Title), ""}
 		if t.SampleRate > 0 {
-			row[2] = kilohertz(t.SampleRate)
+			row[2] = human.Kilohertz(t.SampleRate)
 		}
 		switch {
 		case t.Layout != "":
@@ -185,6 +186,22 @@ func trackRows(tracks []transcode.Track) [][]string {
 		}
 	}
 	return rows
+}
+
+// tagFields pairs the tags with their names, those of [job.TagNames] in their order.
+func tagFields(t *transcode.Tags) []tagField {
+	return []tagField{
+		{"title", &t.Title}, {"artist", &t.Artist}, {"album", &t.Album},
+		{"album_artist", &t.AlbumArtist}, {"composer", &t.Composer}, {"date", &t.Date},
+		{"track", &t.Track}, {"disc", &t.Disc}, {"genre", &t.Genre}, {"comment", &t.Comment},
+		{"copyright", &t.Copyright}, {"grouping", &t.Grouping}, {"lyrics", &t.Lyrics},
+		{"description", &t.Description},
+	}
+}
+
+type tagField struct {
+	name  string
+	value *string
 }
 
 // tagLines is a tag's text in lines, not too many and not too long: lyrics and

@@ -12,6 +12,7 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/mp3lathe/mp3lathe/internal/human"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -117,17 +118,17 @@ func (b *bars) close() {
 // one, where some terminals begin a new line. What does not fit is left out:
 // first the bar, then the speed.
 func fileLine(width int, name string, p transcode.Progress) string {
-	facts := []string{"     ", times(p.Speed)}
+	facts := []string{"     ", human.Times(p.Speed)}
 	remaining := ""
 	if p.Total > 0 {
 		share := min(float64(p.Position)/float64(p.Total), 1)
 		facts[0] = fmt.Sprintf("%3.0f %%", share*100)
 		if p.Speed > 0 {
 			left := time.Duration(float64(max(p.Total-p.Position, 0)) / p.Speed)
-			remaining = "ETA " + shortClock(left)
+			remaining = "ETA " + human.ShortClock(left)
 		}
 	} else {
-		facts[0] = clock(p.Position)
+		facts[0] = human.Clock(p.Position)
 	}
 	room := width - 1
 	labelWidth := min(max(room/3, 8), 24)

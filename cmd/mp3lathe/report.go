@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mp3lathe/mp3lathe/internal/human"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -97,7 +98,7 @@ func (o *outcome) line() string {
 	if out == "-" {
 		out = "standard output"
 	}
-	s := fmt.Sprintf("%s -> %s  %s  %s  %s  %s", in, out, clock(res.Duration), size(res.BytesWritten), times(res.Speed()), settings(res.Settings))
+	s := fmt.Sprintf("%s -> %s  %s  %s  %s  %s", in, out, human.Clock(res.Duration), human.Size(res.BytesWritten), human.Times(res.Speed()), settings(res.Settings))
 	var notes []string
 	if res.Partial {
 		note := "partial"
@@ -129,7 +130,7 @@ func settings(s transcode.Settings) string {
 	if s.Channels == 2 {
 		channels = "stereo"
 	}
-	return fmt.Sprintf("%s, %s %s", how, kilohertz(s.SampleRate), channels)
+	return fmt.Sprintf("%s, %s %s", how, human.Kilohertz(s.SampleRate), channels)
 }
 
 // convertRecord is the JSON object of one input of convert. Its fields are
