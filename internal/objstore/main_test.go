@@ -1,0 +1,105 @@
+package objstore_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mp3lathe/mp3lathe/internal/objstore"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
+)
+
+var (
+	server  *testserver.S3Server
+	buckets atomic.Int64 // made so far
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of the tests wait: for the server, for a disk, for the next try.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if server, err = testserver.S3(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+func credentials() *objstore.Options {
+	return &objstore.Options{AccessKey: server.AccessKey, SecretKey: server.SecretKey}
+}
+
+// newURL returns the URL of an empty bucket.
+func newURL(t testing.TB, kind string) string {
+	t.Helper()
+	if kind == "folder" {
+		return "file://" + t.TempDir() + "/bucket"
+	}
+	url, err := server.NewBucket(t.Context(), "test-"+strconv.FormatInt(buckets.Add(1), 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+func open(t testing.TB, url string) *objstore.Bucket {
+	t.Helper()
+	b, err := objstore.OpenWith(t.Context(), url, credentials())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if n := objstore.Mapped(b); n != 0 {
+			t.Errorf("writers have left %d bytes of memory", n)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// each runs a test on every kind of bucket, at the same time.
+func each(t *testing.T, test func(t *testing.T, b *objstore.Bucket)) {
+	t.Parallel()
+	for _, kind := range []string{"folder", "s3"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t, newURL(t, kind)))
+		})
+	}
+}
+
+// noise returns bytes that don't repeat, the same ones for the same seed.
+func noise(seed uint64, n int) []byte {
+	b := make([]byte, n)
+	var key [32]byte
+	key[0], key[1] = byte(seed), byte(seed>>8)
+	_, _ = rand.NewChaCha8(key).Read(b)
+	return b
+}
