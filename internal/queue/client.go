@@ -1,0 +1,220 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// Kind of a task. Each kind has a queue of its own.
+type Kind string
+
+// The kinds.
+const (
+	// Convert is an attempt at a job.
+	Convert Kind = "convert"
+	// Notify is a mail about the end of a job.
+	Notify Kind = "notify"
+)
+
+func (k Kind) valid() bool { return k == Convert || k == Notify }
+
+const (
+	// taskTimeout is asynq's bound of one run, which gives the slot away and
+	// leaves the handler running. Handlers bound themselves, far below it.
+	taskTimeout = 24 * time.Hour
+	// maxRetry is asynq's bound of retries. The server has its own.
+	maxRetry = 1 << 30
+)
+
+// Client asks for work. It is safe for use by many goroutines.
+type Client struct {
+	rdb       *redis.Client
+	inspector *asynq.Inspector
+}
+
+// Open makes a client from a URL: redis://[user]:password@host:port/db, rediss://
+// for TLS, or unix://[user]:password@/path?db=0. It does not connect, so that a
+// service starts without Redis; see [Client.Ping]. Close it at the end.
+func Open(redisURL string) (*Client, error) {
+	opt, err := options(redisURL)
+	if err != nil {
+		return nil, err
+	}
+	rdb := redis.NewClient(opt)
+	return &Client{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
+}
+
+// options reads a URL and sets our time-outs where it does not.
+func options(redisURL string) (*redis.Options, error) {
+	opt, err := redis.ParseURL(redisURL)
+	if err != nil {
+		// The error can quote the URL, password included.
+		return nil, errors.New("queue: the URL of Redis is not one; want redis://[:password@]host:port/db, rediss:// or unix://")
+	}
+	if opt.DialTimeout == 0 {
+		opt.DialTimeout = 2 * time.Second
+	}
+	if opt.ReadTimeout == 0 {
+		opt.ReadTimeout = 3 * time.Second
+	}
+	opt.ContextTimeoutEnabled = true
+	opt.DisableIdentity = true
+	return opt, nil
+}
+
+// Convert asks for an attempt at a job, not before a time from now. attempt is how
+// many have been made so far: 0 for a new job. It is nil if the task is there
+// already, waiting or running, so it may be asked for again and again; one that
+// waits for a later time than asked for now is brought forward. A dead task of the
+// same name is replaced.
+//
+// Times are those of Redis' clients and count in whole seconds: a task with after >
+// 0 starts up to two seconds late and never early.
+func (c *Client) Convert(ctx context.Context, id string, attempt int, after time.Duration) error {
+	return c.put(ctx, Convert, id, attempt, after)
+}
+
+// Notify asks for the mail about the end of a job's attempt. It repeats as well as
+// [Client.Convert] does.
+func (c *Client) Notify(ctx context.Context, id string, attempt int) error {
+	return c.put(ctx, Notify, id, attempt, 0)
+}
+
+func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, after time.Duration) error {
+	if id == "" || strings.Contains(id, ":") || attempt < 0 {
+		return fmt.Errorf("queue: %q, attempt %d cannot be the name of a task", id, attempt)
+	}
+	at := time.Now()
+	if after > 0 {
+		at = wholeSecond(at.Add(after))
+	}
+	name := taskName(kind, id, attempt)
+	opts := []asynq.Option{
+		asynq.Queue(string(kind)), asynq.TaskID(name), asynq.MaxRetry(maxRetry),
+		asynq.Timeout(taskTimeout), asynq.Retention(0), asynq.ProcessAt(at),
+	}
+	var err error
+	// A task of that name can change its state while we look, a few times at most.
+	for range 5 {
+		// asynq announces the queue in Redis once per client, and would not know
+		// that Redis has lost it. So each call has a client, which costs one more
+		// round trip and no connection.
+		_, err = asynq.NewClientFromRedisClient(c.rdb).
+			EnqueueContext(ctx, asynq.NewTask(string(kind), []byte(id)), opts...)
+		if !errors.Is(err, asynq.ErrTaskIDConflict) {
+			break
+		}
+		var there bool
+		if there, err = c.present(kind, name, at); there || err != nil {
+			break
+		}
+		err = errors.New("its task does not stay in one state")
+	}
+	if err != nil {
+		return fmt.Errorf("queue: %s %s: %w", kind, name, err)
+	}
+	return nil
+}
+
+// present reports whether a task waits or runs that fits what is asked for. What
+// does not fit is removed.
+func (c *Client) present(kind Kind, name string, at time.Time) (bool, error) {
+	info, err := c.inspector.GetTaskInfo(string(kind), name)
+	switch {
+	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
+		return false, nil // it has just ended
+	case err != nil:
+		return false, err
+	}
+	switch info.State {
+	case asynq.TaskStateArchived, asynq.TaskStateCompleted:
+	case asynq.TaskStateScheduled:
+		if !info.NextProcessAt.After(at) {
+			return true, nil
+		}
+	default:
+		return true, nil
+	}
+	// It fails if the task has become active or has gone; the next look tells.
+	_ = c.inspector.DeleteTask(string(kind), name)
+	return false, nil
+}
+
+// Ping reports whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error {
+	if err := c.rdb.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("queue: redis: %w", err)
+	}
+	return nil
+}
+
+// Depth is how many tasks of a kind there are.
+type Depth struct {
+	// Pending tasks could run now, Active ones do.
+	Pending, Active int
+	// Scheduled tasks wait for their time, Retry ones for their next try.
+	Scheduled, Retry int
+	// Archived tasks have been given up.
+	Archived int
+	// Oldest is for how long the next pending task has waited; 0 if there is none
+	// or if it has been handed back by a server that stopped.
+	Oldest time.Duration
+}
+
+// Depth counts the tasks of a kind, for metrics. A queue that nobody has used yet
+// has none.
+func (c *Client) Depth(ctx context.Context, kind Kind) (Depth, error) {
+	if err := ctx.Err(); err != nil {
+		return Depth{}, fmt.Errorf("queue: depth of %s: %w", kind, err)
+	}
+	info, err := c.inspector.GetQueueInfo(string(kind))
+	if err != nil {
+		// asynq tells a queue that does not exist by an error of an internal type.
+		if names, e := c.inspector.Queues(); e == nil && !slices.Contains(names, string(kind)) {
+			return Depth{}, nil
+		}
+		return Depth{}, fmt.Errorf("queue: depth of %s: %w", kind, err)
+	}
+	return Depth{
+		Pending: info.Pending, Active: info.Active, Scheduled: info.Scheduled,
+		Retry: info.Retry, Archived: info.Archived, Oldest: max(info.Latency, 0),
+	}, nil
+}
+
+// Close lets go of the connections. The client cannot be used after that.
+func (c *Client) Close() error { return c.rdb.Close() }
+
+// taskName is asynq's id of a task. Attempts do not share one: a dead task keeps
+// its name taken.
+func taskName(kind Kind, id string, attempt int) string {
+	name := id + ":" + strconv.Itoa(attempt)
+	if kind == Notify {
+		name = "notify:" + name
+	}
+	return name
+}
+
+// attemptOf reads the attempt from the name of a job's task.
+func attemptOf(kind Kind, id, name string) (int, error) {
+	attempt, err := strconv.Atoi(name[strings.LastIndexByte(name, ':')+1:])
+	if err != nil || name != taskName(kind, id, attempt) {
+		return 0, fmt.Errorf("queue: the task %q of job %q is not one of ours", name, id)
+	}
+	return attempt, nil
+}
+
+// wholeSecond rounds up, since asynq keeps times in seconds and rounds down.
+func wholeSecond(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); whole.Before(t) {
+		return whole.Add(time.Second)
+	}
+	return t
+}

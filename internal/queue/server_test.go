@@ -1,0 +1,271 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hibiken/asynq"
+)
+
+func TestFailingTaskIsTriedAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		c := open(t, url)
+		var seen calls
+		var log logbook
+		serve(t, url, Convert, ServerConfig{Backoff: 10 * time.Millisecond, Logger: newLog(&log)},
+			func(ctx context.Context, id string, attempt int) error {
+				if LastTry(ctx) {
+					t.Error("a try of boundless ones is said to be the last")
+				}
+				switch seen.add(id, attempt) {
+				case 1:
+					return errors.New("the database is down")
+				case 2:
+					panic("a hole in the handler")
+				}
+				return nil
+			})
+		if err := c.Convert(t.Context(), "a", 2, 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the task succeeds", func() bool { return seen.count() == 3 && depth(t, c, Convert) == Depth{} })
+		text := log.String()
+		if strings.Count(text, "level=ERROR") != 1 || strings.Count(text, "stack=") != 1 ||
+			!strings.Contains(text, "server_test.go") || !strings.Contains(text, "a hole in the handler") {
+			t.Errorf("a panic is to be logged once, with its stack:\n%s", text)
+		}
+		if !strings.Contains(text, "the database is down") || !strings.Contains(text, "task=a:2") {
+			t.Errorf("the failure is not logged:\n%s", text)
+		}
+	})
+}
+
+func TestTries(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		c := open(t, url)
+		var mu sync.Mutex
+		var last []bool
+		serve(t, url, Notify, ServerConfig{Backoff: 10 * time.Millisecond, Poll: 10 * time.Millisecond, Tries: 2},
+			func(ctx context.Context, id string, attempt int) error {
+				mu.Lock()
+				defer mu.Unlock()
+				last = append(last, LastTry(ctx))
+				return errors.New("the mail server is away")
+			})
+		if err := c.Notify(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the task is given up", func() bool { return depth(t, c, Notify) == Depth{Archived: 1} })
+		mu.Lock()
+		defer mu.Unlock()
+		if fmt.Sprint(last) != "[false true]" {
+			t.Errorf("LastTry was %v", last)
+		}
+	})
+}
+
+// What is not ours ends in the archive and not in a handler.
+func TestStrangeTask(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		c := open(t, url)
+		var seen calls
+		serve(t, url, Convert, ServerConfig{}, seen.handler)
+		_, err := asynq.NewClientFromRedisClient(c.rdb).EnqueueContext(t.Context(),
+			asynq.NewTask("convert", []byte("a")), asynq.Queue("convert"), asynq.TaskID("b:1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is given up", func() bool { return depth(t, c, Convert) == Depth{Archived: 1} })
+		if seen.count() != 0 {
+			t.Errorf("the handler was called with %v", seen.all)
+		}
+	})
+}
+
+// 200 tasks, two servers, one of which stops in the middle: each task is run once.
+func TestStopInTheMiddle(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		const tasks = 200
+		c := open(t, url)
+		var mu sync.Mutex
+		runs := make(map[string]int)
+		var first, second atomic.Int64
+		handler := func(n *atomic.Int64) Handler {
+			return func(ctx context.Context, id string, attempt int) error {
+				select {
+				case <-time.After(10 * time.Millisecond):
+				case <-ctx.Done():
+					t.Errorf("%s was interrupted: %v", id, context.Cause(ctx))
+				}
+				n.Add(1)
+				mu.Lock()
+				defer mu.Unlock()
+				runs[id]++
+				return nil
+			}
+		}
+		stop := serve(t, url, Convert, ServerConfig{Concurrency: 4}, handler(&first))
+		serve(t, url, Convert, ServerConfig{Concurrency: 4}, handler(&second))
+		for i := range tasks {
+			if err := c.Convert(t.Context(), fmt.Sprint("job", i), 0, 0); err != nil {
+				t.Fatal(err)
+			}
+			if i == tasks/2 {
+				eventually(t, "both servers work", func() bool { return first.Load() > 5 && second.Load() > 5 })
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		eventually(t, "all is done", func() bool { return depth(t, c, Convert) == Depth{} })
+		mu.Lock()
+		defer mu.Unlock()
+		if len(runs) != tasks {
+			t.Errorf("%d tasks were run, want %d", len(runs), tasks)
+		}
+		for id, n := range runs {
+			if n != 1 {
+				t.Errorf("%s was run %d times", id, n)
+			}
+		}
+	})
+}
+
+// At its end a server waits for its handlers, then ends their contexts, then hands
+// their tasks back, at once and without a failed try.
+func TestShutdown(t *testing.T) {
+	for name, test := range map[string]struct {
+		cfg ServerConfig
+		// handler gets its context and a channel that is closed when Run's ends.
+		handler func(ctx context.Context, ending <-chan struct{}) error
+		want    Depth
+		err     bool
+	}{
+		"finishes within grace": {
+			cfg: ServerConfig{Grace: 10 * time.Second},
+			handler: func(ctx context.Context, ending <-chan struct{}) error {
+				<-ending
+				time.Sleep(200 * time.Millisecond)
+				return ctx.Err()
+			},
+		},
+		"hands back by itself": {
+			cfg: ServerConfig{Grace: 100 * time.Millisecond},
+			handler: func(ctx context.Context, _ <-chan struct{}) error {
+				<-ctx.Done()
+				if !errors.Is(context.Cause(ctx), ErrShutdown) {
+					return fmt.Errorf("cause %w", context.Cause(ctx))
+				}
+				return nil
+			},
+		},
+		"gives up with an error": {
+			cfg: ServerConfig{Grace: -1, Tries: 1},
+			handler: func(ctx context.Context, _ <-chan struct{}) error {
+				<-ctx.Done()
+				return ctx.Err()
+			},
+			want: Depth{Pending: 1},
+		},
+		"does not return": {
+			cfg: ServerConfig{Grace: 50 * time.Millisecond, LastWords: 50 * time.Millisecond},
+			handler: func(_ context.Context, ending <-chan struct{}) error {
+				<-ending
+				time.Sleep(time.Second)
+				return nil
+			},
+			want: Depth{Pending: 1},
+			err:  true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, url string) {
+				c := open(t, url)
+				running, ending, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+				stop := serve(t, url, Convert, test.cfg, func(ctx context.Context, _ string, _ int) error {
+					defer close(returned)
+					close(running)
+					return test.handler(ctx, ending)
+				})
+				if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
+					t.Fatal(err)
+				}
+				<-running
+				began := time.Now()
+				close(ending)
+				err := stop()
+				if (err != nil) != test.err {
+					t.Errorf("Run: %v", err)
+				}
+				if d := time.Since(began); d > 4*time.Second {
+					t.Errorf("the end took %v", d)
+				}
+				if got := depth(t, c, Convert); got != test.want {
+					t.Errorf("depth %+v, want %+v", got, test.want)
+				}
+				<-returned
+				if test.want.Pending == 0 {
+					return
+				}
+				info, err := c.inspector.GetTaskInfo("convert", "a:0")
+				if err != nil || info.Retried != 0 {
+					t.Errorf("%d failed tries are counted (%v)", info.Retried, err)
+				}
+				if d, err := c.Depth(t.Context(), Convert); err != nil || d.Oldest != 0 {
+					t.Errorf("a task that was handed back is %v old (%v)", d.Oldest, err)
+				}
+				var seen calls
+				serve(t, url, Convert, ServerConfig{}, seen.handler)
+				eventually(t, "another server takes the task", func() bool {
+					return seen.count() == 1 && depth(t, c, Convert) == Depth{}
+				})
+			})
+		})
+	}
+}
+
+func TestIdleServerStopsAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, url string) {
+		c := open(t, url)
+		var seen calls
+		stop := serve(t, url, Convert, ServerConfig{}, seen.handler)
+		if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it works", func() bool { return seen.count() == 1 })
+		began := time.Now()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("the end took %v", d)
+		}
+	})
+}
+
+func TestServerConfig(t *testing.T) {
+	t.Parallel()
+	handler := func(context.Context, string, int) error { return nil }
+	const url = "redis://127.0.0.1:1/0"
+	if _, err := NewServer(url, Convert, ServerConfig{}, handler); err != nil {
+		t.Error(err)
+	}
+	for name, make := range map[string]func() (*Server, error){
+		"URL":         func() (*Server, error) { return NewServer("x", Convert, ServerConfig{}, handler) },
+		"kind":        func() (*Server, error) { return NewServer(url, "x", ServerConfig{}, handler) },
+		"handler":     func() (*Server, error) { return NewServer(url, Convert, ServerConfig{}, nil) },
+		"concurrency": func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Concurrency: -1}, handler) },
+		"poll":        func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Poll: 1}, handler) },
+		"backoff":     func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Backoff: -1}, handler) },
+	} {
+		if _, err := make(); err == nil {
+			t.Errorf("a bad %s is taken", name)
+		}
+	}
+}
