@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// record is what becomes known of a request on its way, for its log line.
+type record struct {
+	id      string
+	user    string
+	problem *Problem
+}
+
+type recordKey struct{}
+
+// SetUser tells the log line of a request whose it is.
+func SetUser(ctx context.Context, id string) {
+	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
+		rec.user = id
+	}
+}
+
+// Abort cuts off an answer that has begun and cannot be completed, so that the
+// client does not take it for whole. The log line of the request says why. It does
+// not return.
+func Abort(ctx context.Context, cause error) {
+	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
+		rec.problem = Internal(cause)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// Observe wraps the handler of a service: it gives each request an ID (the answer's
+// X-Request-Id), logs one line when it is done, turns a panic into a problem, and
+// sets the headers that every answer has. Queries are not logged: they may hold
+// signatures. A request's body has timeout to arrive and its answer to be written,
+// unless the handler sets other deadlines.
+func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		rec := &record{id: uuid.NewString()}
+		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		out := &response{ResponseWriter: w}
+		header := w.Header()
+		header.Set("X-Request-Id", rec.id)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Cache-Control", "no-store")
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Referrer-Policy", "no-referrer")
+		control := http.NewResponseController(w)
+		_ = control.SetWriteDeadline(began.Add(timeout))
+		if r.Body != http.NoBody {
+			// Also for a body that the handler leaves: the server reads on for a
+			// while before it answers, for as long as the client likes.
+			_ = control.SetReadDeadline(began.Add(timeout))
+			r.Body = &requestBody{r.Body, control}
+		}
+
+		defer func() {
+			cut := false
+			switch v := recover(); {
+			case v == http.ErrAbortHandler:
+				cut = true
+			case v != nil && out.failed != nil: // the client is gone, and huma panics for it
+				cut = true
+			case v != nil:
+				p := Internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+				if cut = out.status != 0; cut {
+					rec.problem = p
+				} else {
+					p.Write(out, r)
+				}
+			}
+			logRequest(logger, r, rec, out, time.Since(began), cut)
+			if cut { // what was announced can't be kept: the client has to see that
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h.ServeHTTP(out, r)
+	})
+}
+
+func logRequest(logger *slog.Logger, r *http.Request, rec *record, out *response, took time.Duration, cut bool) {
+	status := out.status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("method", r.Method), slog.String("route", r.Pattern), slog.Int("status", status),
+		slog.Int64("bytes", out.bytes), slog.Duration("took", took), slog.String("request", rec.id),
+	}
+	if rec.user != "" {
+		attrs = append(attrs, slog.String("user", rec.user))
+	}
+	if cut {
+		attrs = append(attrs, slog.Bool("cut", true))
+	}
+	if p := rec.problem; p != nil {
+		attrs = append(attrs, slog.String("code", p.Code))
+		if p.cause != nil {
+			attrs = append(attrs, slog.String("error", p.cause.Error()))
+			if p.Status >= 500 && !errors.Is(p.cause, context.Canceled) {
+				level = slog.LevelError
+			}
+		}
+	}
+	if r.Pattern == "GET /livez" || r.Pattern == "GET /readyz" {
+		level = slog.LevelDebug
+	}
+	logger.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+}
+
+// requestBody lifts the deadline for reading once all has been read, also one that
+// huma has set. Package http reads on then to learn whether the client goes away, and
+// would take a deadline that passes for that, and cancel the request.
+type requestBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// response notes status and length of an answer.
+type response struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	failed error // of a write
+}
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	if err != nil {
+		w.failed = err
+	}
+	return n, err
+}
+
+// Unwrap lets [http.ResponseController] reach the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
