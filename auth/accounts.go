@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/mp3lathe/mp3lathe/auth/account"
+	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/mail"
+)
+
+// The shortest and the longest password, in characters.
+const (
+	minPassword = 8
+	maxPassword = 128
+)
+
+// What can be wrong with a login.
+var (
+	errCredentials = errors.New("e-mail address and password do not match")
+	errLocked      = errors.New("the account is locked")
+)
+
+// inputError says, for users, what is wrong with one input.
+type inputError struct{ field, message string }
+
+func (e *inputError) Error() string { return e.message }
+
+// CreateUser makes an account, whether or not the registration is open. The error
+// wraps [account.ErrTaken], or says in words for people what is wrong.
+func (s *Service) CreateUser(ctx context.Context, email, password, role string) error {
+	_, err := s.create(ctx, email, password, role)
+	if err != nil {
+		return fmt.Errorf("auth: create a user: %w", err)
+	}
+	return nil
+}
+
+// create makes an account. The error may be an *inputError.
+func (s *Service) create(ctx context.Context, email, password, role string) (account.Account, error) {
+	email = strings.TrimSpace(email)
+	if err := mail.CheckAddress(email); err != nil {
+		return account.Account{}, &inputError{"email", err.Error()}
+	}
+	if !utf8.ValidString(password) {
+		return account.Account{}, &inputError{"password", "the password is not text in UTF-8"}
+	}
+	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
+		return account.Account{}, &inputError{"password", fmt.Sprintf("a password has %d to %d characters", minPassword, maxPassword)}
+	}
+	if role != token.RoleUser && role != token.RoleAdmin {
+		return account.Account{}, &inputError{"role", fmt.Sprintf("a role is %q or %q", token.RoleUser, token.RoleAdmin)}
+	}
+	hash, err := s.hasher.hash(ctx, password)
+	if err != nil {
+		return account.Account{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return account.Account{}, err
+	}
+	return s.accounts.Create(ctx, account.Account{ID: id.String(), Email: email, PasswordHash: hash, Role: role})
+}
+
+// authenticate finds the account that an address and a password belong to. An
+// unknown address and a wrong password give the same error after the same work.
+func (s *Service) authenticate(ctx context.Context, email, password string) (account.Account, error) {
+	a, err := s.accounts.ByEmail(ctx, email)
+	switch {
+	case errors.Is(err, account.ErrNotFound):
+		a = account.Account{} // which no password opens
+	case err != nil:
+		return account.Account{}, err
+	default:
+		httpapi.SetUser(ctx, a.ID) // so that the log tells whose password is being guessed
+	}
+	ok, fresh, err := s.hasher.check(ctx, password, a.PasswordHash)
+	switch {
+	case err != nil:
+		return account.Account{}, err
+	case !ok:
+		return account.Account{}, errCredentials
+	case !a.Locked.IsZero():
+		return account.Account{}, errLocked
+	}
+	if fresh != "" {
+		// The login is good without it. If the password has just been changed, the
+		// new one stays.
+		if err := s.accounts.SetPassword(ctx, a.ID, a.PasswordHash, fresh); err != nil && !errors.Is(err, account.ErrConflict) {
+			s.logger.WarnContext(ctx, "a password could not be hashed with the new parameters", "user", a.ID, "error", err)
+		}
+	}
+	return a, nil
+}

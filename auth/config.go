@@ -1,0 +1,127 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/auth/account"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+)
+
+// Config of the service. The zero value of each field but SigningKey is a good
+// default.
+type Config struct {
+	// SigningKey signs the tokens. Required. See [ParseKey].
+	SigningKey ed25519.PrivateKey
+	// Issuer and Audience of the tokens. Default "mp3lathe" each.
+	Issuer   string
+	Audience string
+	// TokenLifetime is how long an access token is good. It cannot be called back,
+	// so it is short: default 15 min, at most 24 h, in whole seconds.
+	TokenLifetime time.Duration
+	// RegistrationClosed leaves the making of accounts to [Service.CreateUser].
+	RegistrationClosed bool
+	// Password says what a hash costs.
+	Password PasswordParams
+	// Hashes is how many are computed at the same time, each in the memory that
+	// Password says. Default GOMAXPROCS.
+	Hashes int
+	// HashWait is how long a request waits for its turn to have one computed.
+	// Default 5 s.
+	HashWait time.Duration
+
+	now func() time.Time // for tests
+}
+
+// PasswordParams are the parameters of argon2id. The zero value stands for those
+// that OWASP's cheat sheet on password storage gives: 19 MiB, 2 passes, 1 lane.
+// When they change, hashes follow with the next login of each user.
+type PasswordParams struct {
+	// Memory in KiB.
+	Memory uint32
+	// Iterations are the passes over the memory.
+	Iterations uint32
+	// Parallelism is the number of lanes.
+	Parallelism uint8
+}
+
+// Deps are the parts that the service works with.
+type Deps struct {
+	// Accounts is required.
+	Accounts Accounts
+	// Checks of /readyz, by the name of the part. nil is none.
+	Checks map[string]httpapi.Check
+	// Logger of requests and of what goes wrong behind them. nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Accounts keeps the accounts. Its errors wrap those of package account.
+type Accounts interface {
+	AccountFinder
+	AccountKeeper
+}
+
+// AccountFinder finds accounts.
+type AccountFinder interface {
+	ByID(ctx context.Context, id string) (account.Account, error)
+	// ByEmail finds an account by any address with the same [account.EmailKey].
+	ByEmail(ctx context.Context, email string) (account.Account, error)
+}
+
+// AccountKeeper makes and changes accounts.
+type AccountKeeper interface {
+	// Create makes an account; Created is the store's to fill.
+	Create(ctx context.Context, a account.Account) (account.Account, error)
+	// SetPassword replaces the hash old by another. If it is not old any more, the
+	// error is [account.ErrConflict].
+	SetPassword(ctx context.Context, id, old, hash string) error
+}
+
+func (c Config) withDefaults() Config {
+	if c.Issuer == "" {
+		c.Issuer = "mp3lathe"
+	}
+	if c.Audience == "" {
+		c.Audience = "mp3lathe"
+	}
+	if c.TokenLifetime == 0 {
+		c.TokenLifetime = 15 * time.Minute
+	}
+	if c.Password == (PasswordParams{}) {
+		c.Password = PasswordParams{Memory: 19456, Iterations: 2, Parallelism: 1}
+	}
+	if c.Hashes == 0 {
+		c.Hashes = runtime.GOMAXPROCS(0)
+	}
+	if c.HashWait == 0 {
+		c.HashWait = 5 * time.Second
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	return c
+}
+
+// Validate reports what is wrong with the settings.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	p := c.Password
+	switch {
+	case len(c.SigningKey) != ed25519.PrivateKeySize:
+		return errors.New("the signing key is not set")
+	case c.TokenLifetime < time.Second || c.TokenLifetime > 24*time.Hour || c.TokenLifetime%time.Second != 0:
+		return fmt.Errorf("the lifetime of tokens is %v: want whole seconds up to 24 h", c.TokenLifetime)
+	case p.Iterations < 1 || p.Parallelism < 1 || p.Memory < 8*uint32(p.Parallelism) || p.Memory > 4<<20:
+		return fmt.Errorf("the password parameters %+v are out of range: want 1 or more passes and lanes, and 8 KiB a lane to 4 GiB", p)
+	case c.Hashes < 1:
+		return fmt.Errorf("%d hashes at the same time: want 1 or more", c.Hashes)
+	case c.HashWait < 0:
+		return fmt.Errorf("the wait for a hash is %v", c.HashWait)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mp3lathe/mp3lathe/internal/accountstore"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quick are password parameters for tests that are not about them.
+var quick = PasswordParams{Memory: 64, Iterations: 1, Parallelism: 1}
+
+// fixture is a service on a store of its own, behind an HTTP server.
+type fixture struct {
+	*Service
+	t     *testing.T
+	url   string
+	db    *sqldb.DB
+	store *accountstore.Store
+	log   *logBuffer
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// serve starts a service with changes to its settings.
+func serve(t *testing.T, change func(*Config, *Deps)) *fixture {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if err := accountstore.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, db, change)
+}
+
+// serveOn starts a service on a database that is there.
+func serveOn(t *testing.T, db *sqldb.DB, change func(*Config, *Deps)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, db: db, store: accountstore.New(db), log: &logBuffer{}}
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{SigningKey: key, Password: quick}
+	deps := Deps{
+		Accounts: f.store, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Checks: map[string]httpapi.Check{"database": func(ctx context.Context) error { return db.PingContext(ctx) }},
+	}
+	if change != nil {
+		change(&cfg, &deps)
+	}
+	if f.Service, err = New(cfg, deps); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(f.Handler())
+	t.Cleanup(server.Close)
+	f.url = server.URL
+	return f
+}
+
+// answer of the service.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// code of the problem; "" if the answer is none.
+func (a answer) code() string {
+	var p httpapi.Problem
+	if a.header.Get("Content-Type") != "application/problem+json" || json.Unmarshal([]byte(a.body), &p) != nil ||
+		p.Status != a.status || p.Type != "urn:mp3lathe:problem:"+p.Code || p.Instance == "" {
+		return ""
+	}
+	return p.Code
+}
+
+func (a answer) decode(t *testing.T, v any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(a.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		t.Fatalf("%v: %s", err, a.body)
+	}
+}
+
+// do sends a request. Headers are "Name: value".
+func (f *fixture) do(method, path, body string, headers ...string) answer {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), method, f.url+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(b)}
+}
+
+func (f *fixture) post(path string, body any) answer {
+	f.t.Helper()
+	b, err := json.Marshal(body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.do("POST", path, string(b))
+}
+
+type m map[string]any
+
+// register makes an account and returns its ID.
+func (f *fixture) register(email, password string) string {
+	f.t.Helper()
+	a := f.post("/v1/auth/register", m{"email": email, "password": password})
+	if a.status != http.StatusCreated {
+		f.t.Fatalf("register %s: %d %s", email, a.status, a.body)
+	}
+	var got registered
+	a.decode(f.t, &got)
+	return got.ID
+}
+
+// login returns an access token.
+func (f *fixture) login(email, password string) string {
+	f.t.Helper()
+	a := f.post("/v1/auth/login", m{"email": email, "password": password})
+	if a.status != http.StatusOK {
+		f.t.Fatalf("log in as %s: %d %s", email, a.status, a.body)
+	}
+	var got loggedIn
+	a.decode(f.t, &got)
+	return got.AccessToken
+}
+
+func bearer(raw string) string { return "Authorization: Bearer " + raw }

@@ -1,0 +1,59 @@
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/auth/account"
+	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+)
+
+// What a request without the right to be is told to bring (RFC 7617, RFC 6750).
+const (
+	basicChallenge  = `Basic realm="mp3lathe", charset="UTF-8"`
+	bearerChallenge = `Bearer realm="mp3lathe"`
+)
+
+// retryBusy is when a client that was turned away should try again.
+const retryBusy = 2 * time.Second
+
+// problemOf is the table from errors to answers.
+func problemOf(err error) *httpapi.Problem {
+	var in *inputError
+	switch {
+	case errors.As(err, &in):
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "invalid_input", "validation failed").
+			WithField("body."+in.field, in.message)
+	case errors.Is(err, account.ErrTaken):
+		return httpapi.NewProblem(http.StatusConflict, "email_taken", "There is an account with this e-mail address already.")
+	case errors.Is(err, errCredentials):
+		return httpapi.NewProblem(http.StatusUnauthorized, "bad_credentials", "The e-mail address or the password is wrong.")
+	case errors.Is(err, errLocked):
+		return httpapi.NewProblem(http.StatusForbidden, "account_locked", "This account is locked.")
+	case errors.Is(err, errBusy):
+		p := httpapi.Unavailable(err, retryBusy)
+		busy := httpapi.NewProblem(p.Status, "busy", "Too many people are logging in just now. Try again in a moment.")
+		return busy.WithCause(err).WithHeader("Retry-After", p.GetHeaders().Get("Retry-After"))
+	}
+	return httpapi.AsProblem(err)
+}
+
+func missingToken() *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
+		WithHeader("WWW-Authenticate", bearerChallenge)
+}
+
+// badToken is the problem of a token that was refused, with a status of 401 or 403.
+func badToken(status int, err error) *httpapi.Problem {
+	code, detail := "token_invalid", "The access token is not valid."
+	if errors.Is(err, token.ErrExpired) {
+		code, detail = "token_expired", "The access token has expired. Log in again."
+	}
+	p := httpapi.NewProblem(status, code, detail).WithCause(err)
+	if status == http.StatusUnauthorized {
+		p.WithHeader("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`)
+	}
+	return p
+}

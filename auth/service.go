@@ -1,0 +1,67 @@
+package auth
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+)
+
+// writeTimeout is how long an answer may take, the wait for a hash included.
+const writeTimeout = 30 * time.Second
+
+// Service keeps accounts and signs tokens. Its methods may be called at the same
+// time.
+type Service struct {
+	open     bool
+	accounts Accounts
+	hasher   *hasher
+	signer   *signer
+	verifier *token.Verifier
+	logger   *slog.Logger
+	handler  http.Handler
+}
+
+// New returns a service. It starts nothing that would have to be stopped.
+func New(cfg Config, deps Deps) (*Service, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	if deps.Accounts == nil {
+		return nil, errors.New("auth: there is no store of accounts")
+	}
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{
+		open: !cfg.RegistrationClosed, accounts: deps.Accounts, signer: newSigner(cfg), logger: deps.Logger,
+	}
+	var err error
+	if s.hasher, err = newHasher(cfg); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	s.verifier, err = token.New(context.Background(), token.Config{Keys: s.Keys(), Issuer: cfg.Issuer, Audience: cfg.Audience})
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
+	mux := s.routes()
+	httpapi.Health(mux, deps.Logger, deps.Checks)
+	s.handler = httpapi.Observe(mux, deps.Logger, writeTimeout)
+	return s, nil
+}
+
+// Handler serves the API, /openapi.json, /livez and /readyz.
+func (s *Service) Handler() http.Handler { return s.handler }
+
+// Keys are the public keys that tokens are verified with, by their IDs, for a
+// [token.Verifier] in the same process.
+func (s *Service) Keys() map[string]ed25519.PublicKey {
+	return map[string]ed25519.PublicKey{s.signer.kid: s.signer.key.Public().(ed25519.PublicKey)}
+}

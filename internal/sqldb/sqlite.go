@@ -1,0 +1,64 @@
+package sqldb
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+func openSQLite(path string) (*DB, error) {
+	if strings.HasPrefix(path, "///") {
+		path = path[2:]
+	}
+	if path == "" || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
+		return nil, errors.New("the SQLite URL names no file: want sqlite:/path/file.db")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	// The rows hold addresses. A file that is there must not be opened and closed
+	// here: that would drop the locks that this process has on it.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+
+	q := url.Values{
+		"_busy_timeout": {"5000"},
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"}, // an accepted job survives a power cut
+		"_foreign_keys": {"1"},
+		"_txlock":       {"immediate"}, // a transaction that will write says so at once
+		"_dqs":          {"0"},
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	open := func() (*sql.DB, error) {
+		db, err := sql.Open("sqlite", dsn)
+		if err == nil {
+			// SQLite has one writer, and those who wait are better off in
+			// database/sql's queue than in a loop of retries.
+			db.SetMaxOpenConns(1)
+			db.SetConnMaxIdleTime(0)
+		}
+		return db, err
+	}
+	db, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &DB{DB: db, dialect: SQLite, name: "sqlite:" + path, migrator: open}, nil
+}
