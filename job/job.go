@@ -79,12 +79,10 @@ func (p Progress) Fraction() float64 {
 
 // Result says what a conversion made. Its JSON is what the stores keep.
 type Result struct {
-	// Key of the MP3 in the bucket.
+	// Key of the MP3 in the bucket, which holds these bytes and never others.
 	Key string `json:"key"`
 	// Bytes of the MP3.
 	Bytes int64 `json:"bytes"`
-	// SHA256 of the MP3, in hex.
-	SHA256 string `json:"sha256"`
 	// Duration in seconds, and Samples per channel at SampleRate (Hz).
 	Duration   float64 `json:"duration_seconds"`
 	Samples    int64   `json:"samples"`
@@ -96,8 +94,6 @@ type Result struct {
 	Track    int    `json:"track"`
 	Codec    string `json:"codec"`
 	Language string `json:"language,omitempty"`
-	// Title of the MP3, from its tags.
-	Title string `json:"title,omitempty"`
 	// BytesRead from the source.
 	BytesRead int64 `json:"bytes_read"`
 	// WallTime of the conversion in seconds.
