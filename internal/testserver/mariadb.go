@@ -1,10 +1,12 @@
 package testserver
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -174,8 +177,44 @@ func (s *MariaDBServer) process() *process {
 func (s *MariaDBServer) Kill() error { return s.process().stop(syscall.SIGKILL) }
 
 // Freeze makes the server hang: it takes connections and answers nothing. Thaw lets
-// it go on.
-func (s *MariaDBServer) Freeze() error { return s.process().cmd.Process.Signal(syscall.SIGSTOP) }
+// it go on. It returns when all of the server's threads stand still: a signal is
+// only on its way to them.
+func (s *MariaDBServer) Freeze() error {
+	if err := s.process().cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		switch still, err := s.standsStill(); {
+		case err != nil:
+			return fmt.Errorf("mariadb: %w", err)
+		case still:
+			return nil
+		case time.Now().After(end):
+			return errors.New("mariadb: the server does not stop")
+		}
+	}
+}
+
+func (s *MariaDBServer) standsStill() (bool, error) {
+	threads, err := filepath.Glob("/proc/" + strconv.Itoa(s.Pid()) + "/task/*/stat")
+	if err != nil {
+		return false, err
+	}
+	for _, path := range threads {
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return false, err
+		}
+		// "pid (name) state ...", and the name may hold anything.
+		if i := bytes.LastIndexByte(b, ')'); i < 0 || !bytes.HasPrefix(b[i:], []byte(") T")) {
+			return false, nil
+		}
+	}
+	return len(threads) > 0, nil
+}
 
 // Thaw ends Freeze.
 func (s *MariaDBServer) Thaw() error { return s.process().cmd.Process.Signal(syscall.SIGCONT) }

@@ -1,0 +1,197 @@
+package jobstore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+// samples are values for every query, by the name of its field.
+func samples(id string) map[string][]any {
+	many := placeholders([]string{id})
+	return map[string][]any{
+		"get": {id}, "state": {id}, "position": {id, MaxPosition, id},
+		"cancel": {1, id}, "retry": {id}, "remove": {id},
+		"claim": {"w", 1, id}, "heartbeat": {1, 1, 1, id, 1},
+		"succeed": {"{}", 1, id, 1}, "fail": {"internal", "", 1, id, 1}, "release": {0, "", "", 1, 1, id, 1},
+		"enqueued": {id, 1}, "expire": {id},
+		"claimNotice": {1, id}, "notified": {"", id, 1}, "releaseNotice": {id},
+		"list": {id, 20}, "listOwner": {"owner7", id, 20}, "listState": {"running", id, 20},
+		"listOwnerState": {"owner7", "failed", id, 20},
+		"overdue":        {1000, 20}, "lost": {20}, "untold": {1000, 20}, "expirable": {20}, "purgeable": {1000, 20},
+		"purge": many, "states": many,
+		"leaseTake": {"h", 1, "sweep", "h"}, "leaseEnd": {"sweep", "h"},
+		// They look nothing up.
+		"insert": nil, "leaseNew": nil,
+	}
+}
+
+// indexes are those made for a query, where another would do, at a price.
+var indexes = map[string]string{
+	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_state",
+	"overdue": "jobs_due", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
+}
+
+// TestPlans asks the databases how they would run each query: by an index, and
+// without sorting. The last page of a list is asked for too, where little is left.
+func TestPlans(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		crowd(t, s)
+		edge := []string{lastID, newID(), "00000000-0000-7000-8000-000000000000"}
+		q := reflect.ValueOf(s.q)
+		for i := range q.NumField() {
+			name, text := q.Type().Field(i).Name, q.Field(i).String()
+			used := ""
+			for _, id := range edge {
+				args, ok := samples(id)[name]
+				switch {
+				case !ok:
+					t.Errorf("%s: no values to ask with; write some", name)
+				case text == "":
+					t.Errorf("%s is empty", name)
+				case args == nil:
+					if !strings.HasPrefix(text, "INSERT ") || strings.Contains(text, "SELECT") {
+						t.Errorf("%s: looks something up", name)
+					}
+				case s.db.Dialect() == sqldb.SQLite:
+					used += sqlitePlan(t, s, name, text, args)
+				default:
+					used += mysqlPlan(t, s, name, text, args)
+				}
+			}
+			if index := indexes[name]; index != "" && !strings.Contains(used, " "+index+" ") {
+				t.Errorf("%s: its index %s is not used:%s", name, index, used)
+			}
+		}
+	})
+}
+
+// crowd is a table as it looks after a while: most jobs have ended.
+func crowd(t *testing.T, s *Store) {
+	t.Helper()
+	fill(t, s, 4000, func(i int) job.State {
+		switch {
+		case i%40 == 0:
+			return job.Running
+		case i%10 == 1:
+			return job.Queued
+		}
+		return []job.State{job.Succeeded, job.Failed, job.Canceled, job.Expired, job.Expired}[i%5]
+	})
+	if _, err := s.Lease(t.Context(), "sweep", "h", lease); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		if _, err := s.Lease(t.Context(), fmt.Sprint("x", i), "h", lease); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, analyze := range map[sqldb.Dialect][]string{
+		sqldb.SQLite: {"ANALYZE"},
+		sqldb.MySQL:  {"ANALYZE TABLE jobs", "ANALYZE TABLE job_leases"},
+	}[s.db.Dialect()] {
+		if _, err := s.db.ExecContext(t.Context(), analyze); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// plan returns the rows of an EXPLAIN, each by the names of its columns.
+func plan(t *testing.T, s *Store, explain string, args []any) []map[string]string {
+	t.Helper()
+	rows, err := s.db.QueryContext(t.Context(), explain, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", explain, err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]string
+	for rows.Next() {
+		values := make([]any, len(names))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatal(err)
+		}
+		row := map[string]string{}
+		for i, name := range names {
+			v := *values[i].(*any)
+			if b, ok := v.([]byte); ok {
+				v = string(b)
+			}
+			row[name] = fmt.Sprint(v)
+		}
+		all = append(all, row)
+	}
+	if rows.Err() != nil || len(all) == 0 {
+		t.Fatalf("%s: %d rows, %v", explain, len(all), rows.Err())
+	}
+	return all
+}
+
+func mysqlPlan(t *testing.T, s *Store, name, text string, args []any) (used string) {
+	t.Helper()
+	for _, row := range plan(t, s, "EXPLAIN "+text, args) {
+		extra := row["Extra"]
+		used += " " + row["key"] + " "
+		// There is nothing, and that is known; or it is what another row has limited.
+		if strings.HasPrefix(extra, "Impossible") || strings.HasPrefix(extra, "No matching") || strings.HasPrefix(row["table"], "<derived") {
+			continue
+		}
+		if slices.Contains([]string{"ALL", "index", "<nil>"}, row["type"]) || row["key"] == "<nil>" ||
+			strings.Contains(extra, "filesort") || strings.Contains(extra, "temporary") {
+			t.Errorf("%s: %v\n%s", name, row, text)
+		}
+	}
+	return used
+}
+
+func sqlitePlan(t *testing.T, s *Store, name, text string, args []any) (used string) {
+	t.Helper()
+	for _, row := range plan(t, s, "EXPLAIN QUERY PLAN "+text, args) {
+		detail := row["detail"]
+		used += " " + detail + " "
+		bad := strings.HasPrefix(detail, "SCAN") && detail != "SCAN ahead" || strings.Contains(detail, "TEMP B-TREE")
+		if strings.HasPrefix(detail, "SEARCH") {
+			bad = bad || !strings.Contains(detail, " INDEX ")
+		}
+		if bad {
+			t.Errorf("%s: %s\n%s", name, detail, text)
+		}
+	}
+	return used
+}
+
+// TestQueriesInOnePlace: a statement that is written elsewhere has no plan above.
+func TestQueriesInOnePlace(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := regexp.MustCompile("[`\"]\\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH)\\s")
+	for _, f := range files {
+		if f == "queries.go" || strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := statement.Find(b); m != nil {
+			t.Errorf("%s has a statement: %s", f, m)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package jobstore
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+var server *testserver.MariaDBServer
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if server, err = testserver.MariaDB(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code := m.Run()
+	if err := server.Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// each runs a test on every kind of database, at the same time.
+func each(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Parallel()
+	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, newStore(t, kind))
+		})
+	}
+}
+
+func newURL(t testing.TB, kind sqldb.Dialect) string {
+	t.Helper()
+	if kind == sqldb.SQLite {
+		return "sqlite:" + filepath.Join(t.TempDir(), "jobs.db")
+	}
+	url, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+func open(t testing.TB, url string) *Store {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	return New(db)
+}
+
+func newStore(t testing.TB, kind sqldb.Dialect) *Store {
+	t.Helper()
+	return open(t, newURL(t, kind))
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+const (
+	lease     = time.Minute
+	retention = time.Hour
+	notifyTo  = "ada@example.com"
+)
+
+var (
+	owner   = newID()
+	result  = job.Result{Key: "out/x/1.mp3", Bytes: 7, Language: "Ä \U0001F3B5 <b>"}
+	storage = job.Failure{Code: job.Storage, Detail: "the bucket is away"}
+	invalid = job.Failure{Code: job.InvalidData}
+)
+
+// insert makes a queued job whose end is to be told.
+func insert(t testing.TB, s *Store) job.Job {
+	t.Helper()
+	j, err := s.Insert(t.Context(), job.Job{ID: newID(), Owner: owner, NotifyTo: notifyTo, FileName: "talk.mp4"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func claim(t testing.TB, s *Store, id string, lease time.Duration) job.Job {
+	t.Helper()
+	j, err := s.Claim(t.Context(), id, "w", lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// in makes a job that is in a state.
+func in(t testing.TB, s *Store, state job.State) job.Job {
+	t.Helper()
+	j := insert(t, s)
+	var err error
+	switch state {
+	case job.Running:
+		return claim(t, s, j.ID, lease)
+	case job.Succeeded:
+		j, err = s.Succeed(t.Context(), j.ID, claim(t, s, j.ID, lease).Attempt, result, retention)
+	case job.Failed:
+		j, err = s.Fail(t.Context(), j.ID, claim(t, s, j.ID, lease).Attempt, invalid, retention)
+	case job.Canceled:
+		j, err = s.Cancel(t.Context(), j.ID)
+	case job.Expired:
+		if _, err = s.Succeed(t.Context(), j.ID, claim(t, s, j.ID, lease).Attempt, result, 0); err == nil {
+			j, err = s.Expire(t.Context(), j.ID)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j.State != state {
+		t.Fatalf("the job is %s, not %s", j.State, state)
+	}
+	return j
+}
+
+func get(t testing.TB, s *Store, id string) job.Job {
+	t.Helper()
+	j, err := s.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// until waits for a condition.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+// ids of jobs.
+func ids(jobs []job.Job) []string {
+	l := make([]string, len(jobs))
+	for i, j := range jobs {
+		l[i] = j.ID
+	}
+	return l
+}

@@ -1,0 +1,124 @@
+package jobstore
+
+import (
+	"strings"
+
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+)
+
+// queries holds the text of every statement, so that a test can ask both databases
+// how they would run each of them.
+type queries struct {
+	// Of one job. The changes return the row where the dialect can (RETURNING).
+	insert, get, state, position             string
+	cancel, retry, remove                    string
+	claim, heartbeat, succeed, fail, release string
+	enqueued, expire                         string
+	claimNotice, notified, releaseNotice     string
+	// Of many.
+	list, listOwner, listState, listOwnerState  string
+	overdue, lost, untold, expirable, purgeable string
+	purge, states                               string
+	// Of named leases.
+	leaseTake, leaseNew, leaseEnd string
+}
+
+// columns in the order in which scan reads them.
+const columns = `id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
+	state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
+	version, created_at, not_before, started_at, ended_at, due_at, notified_at`
+
+// newQueries writes the statements in a database's dialect. It fills in {now}, its
+// clock; {columns}; {by X/}, which has an optimizer use the index X, where it may
+// otherwise believe that a few rows are soon found by walking through all of them; {row}, which returns a changed row where that is possible;
+// {next}, the attempt that a claim begins; and {ids}, as many placeholders as
+// chunk. On MySQL {next} is also what the driver reports as the last ID inserted.
+func newQueries(db *sqldb.DB) queries {
+	row, next, by, byEnd := "", "LAST_INSERT_ID(attempt + 1)", "FORCE INDEX (", ")"
+	if db.Dialect() == sqldb.SQLite {
+		row, next, by, byEnd = " RETURNING "+columns, "attempt + 1", "INDEXED BY ", ""
+	}
+	fill := strings.NewReplacer("{now}", db.Now(), "{columns}", columns, "{row}", row, "{next}", next,
+		"{by ", by, "/}", byEnd, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
+
+	const (
+		// What belongs to a running job only.
+		idle = `worker = '', progress = 0, progress_total = 0`
+		// The end of a job begins its notice, if somebody wants one.
+		notice = `notice_at = CASE WHEN notify_to = '' THEN 0 ELSE {now} END, notice_lease_until = 0`
+		// Which job an attempt holds.
+		held = ` WHERE id = ? AND state = 'running' AND attempt = ?{row}`
+	)
+	return queries{
+		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
+			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
+			version, created_at, not_before, started_at, ended_at, due_at,
+			notice_at, notice_lease_until, notified_at, notice_error)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, ''){row}`),
+		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
+		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
+		position: fill(`SELECT CASE WHEN state = 'queued' THEN 1 + (
+			SELECT COUNT(*) FROM (SELECT 1 FROM jobs {by jobs_state/} WHERE state = 'queued' AND id < ? LIMIT ?) AS ahead) ELSE 0 END
+			FROM jobs WHERE id = ?`),
+
+		cancel: fill(`UPDATE jobs SET state = 'canceled', version = version + 1, ` + idle + `,
+			failure_code = '', failure_detail = '', not_before = 0, ended_at = {now}, due_at = {now} + ?
+			WHERE id = ? AND state IN ('queued', 'running'){row}`),
+		retry: fill(`UPDATE jobs SET state = 'queued', version = version + 1, tries = 0,
+			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now},
+			notice_at = 0, notice_lease_until = 0, notified_at = 0, notice_error = ''
+			WHERE id = ? AND state IN ('failed', 'canceled'){row}`),
+		remove: `DELETE FROM jobs WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled', 'expired')`,
+
+		claim: fill(`UPDATE jobs SET state = 'running', version = version + 1, attempt = {next}, tries = tries + 1,
+			worker = ?, progress = 0, progress_total = 0, failure_code = '', failure_detail = '',
+			not_before = 0, started_at = {now}, due_at = {now} + ?
+			WHERE id = ? AND state = 'queued'{row}`),
+		heartbeat: fill(`UPDATE jobs SET version = version + 1, progress = ?, progress_total = ?, due_at = {now} + ?
+			WHERE id = ? AND state = 'running' AND attempt = ?`),
+		succeed: fill(`UPDATE jobs SET state = 'succeeded', version = version + 1, ` + idle + `,
+			result = ?, ended_at = {now}, due_at = {now} + ?, ` + notice + held),
+		fail: fill(`UPDATE jobs SET state = 'failed', version = version + 1, ` + idle + `,
+			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ?, ` + notice + held),
+		release: fill(`UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
+			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?` + held),
+
+		enqueued: fill(`UPDATE jobs SET version = version + 1, due_at = {now}
+			WHERE id = ? AND state = 'queued' AND attempt = ?`),
+		expire: fill(`UPDATE jobs SET state = 'expired', version = version + 1, due_at = {now},
+			notice_at = 0, notice_lease_until = 0
+			WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled') AND due_at <= {now}{row}`),
+
+		claimNotice: fill(`UPDATE jobs SET version = version + 1, notice_at = {now}, notice_lease_until = {now} + ?
+			WHERE id = ? AND state IN ('succeeded', 'failed') AND notice_at > 0 AND notice_lease_until <= {now}{row}`),
+		notified: fill(`UPDATE jobs SET version = version + 1, notified_at = {now}, notice_error = ?,
+			notice_at = 0, notice_lease_until = 0
+			WHERE id = ? AND state IN ('succeeded', 'failed', 'expired') AND attempt = ? AND notified_at = 0 AND notify_to <> ''`),
+		releaseNotice: `UPDATE jobs SET version = version + 1, notice_lease_until = 0
+			WHERE id = ? AND notice_lease_until > 0`,
+
+		list:           fill(`SELECT {columns} FROM jobs WHERE id < ? ORDER BY id DESC LIMIT ?`),
+		listOwner:      fill(`SELECT {columns} FROM jobs {by jobs_owner/} WHERE owner = ? AND id < ? ORDER BY id DESC LIMIT ?`),
+		listState:      fill(`SELECT {columns} FROM jobs {by jobs_state/} WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
+		listOwnerState: fill(`SELECT {columns} FROM jobs {by jobs_owner_state/} WHERE owner = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
+
+		overdue: fill(`SELECT {columns} FROM jobs
+			WHERE state = 'queued' AND due_at <= {now} - ? AND not_before <= {now} ORDER BY due_at LIMIT ?`),
+		lost: fill(`SELECT {columns} FROM jobs
+			WHERE state = 'running' AND due_at < {now} ORDER BY due_at LIMIT ?`),
+		untold: fill(`SELECT {columns} FROM jobs
+			WHERE notice_at > 0 AND notice_at <= {now} - ? AND notice_lease_until <= {now} ORDER BY notice_at LIMIT ?`),
+		// In no order: three states are three places of the index.
+		expirable: fill(`SELECT {columns} FROM jobs
+			WHERE state IN ('succeeded', 'failed', 'canceled') AND due_at <= {now} LIMIT ?`),
+		purgeable: fill(`SELECT id FROM jobs
+			WHERE state = 'expired' AND due_at <= {now} - ? ORDER BY due_at LIMIT ?`),
+		purge:  fill(`DELETE FROM jobs WHERE id IN ({ids}) AND state = 'expired'`),
+		states: fill(`SELECT id, state FROM jobs WHERE id IN ({ids})`),
+
+		leaseTake: fill(`UPDATE job_leases SET holder = ?, ends = {now} + ?
+			WHERE name = ? AND (holder = ? OR ends <= {now})`),
+		leaseNew: fill(`INSERT INTO job_leases (name, holder, ends) VALUES (?, ?, {now} + ?)`),
+		leaseEnd: `UPDATE job_leases SET ends = 0 WHERE name = ? AND holder = ?`,
+	}
+}
