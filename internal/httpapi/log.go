@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -62,7 +61,6 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Ha
 			// Also for a body that the handler leaves: the server reads on for a
 			// while before it answers, for as long as the client likes.
 			_ = control.SetReadDeadline(began.Add(timeout))
-			r.Body = &requestBody{r.Body, control}
 		}
 
 		defer func() {
@@ -118,22 +116,6 @@ func logRequest(logger *slog.Logger, r *http.Request, rec *record, out *response
 		level = slog.LevelDebug
 	}
 	logger.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
-}
-
-// requestBody lifts the deadline for reading once all has been read, also one that
-// huma has set. Package http reads on then to learn whether the client goes away, and
-// would take a deadline that passes for that, and cancel the request.
-type requestBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // response notes status and length of an answer.

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/link"
+)
+
+// user is who a request comes from.
+type user struct {
+	id    string
+	email string
+	admin bool      // may see and end everybody's jobs
+	until time.Time // when the token expires; zero if that is not known
+}
+
+// authenticate is a middleware that lets users in by their access token.
+func (g *Gateway) authenticate(ctx huma.Context, next func(huma.Context)) {
+	x := exchangeOf(ctx.Context())
+	u, p := g.userOf(x.r)
+	if p != nil {
+		p.Write(x.w, x.r)
+		return
+	}
+	x.user = u
+	httpapi.SetUser(ctx.Context(), u.id)
+	next(ctx)
+}
+
+// authenticateLink is a middleware that lets in who holds a signed link to the job,
+// too. An access token comes first.
+func (g *Gateway) authenticateLink(ctx huma.Context, next func(huma.Context)) {
+	x := exchangeOf(ctx.Context())
+	q := x.r.URL.Query()
+	if x.r.Header.Get("Authorization") != "" || !q.Has("signature") && !q.Has("expires") {
+		g.authenticate(ctx, next)
+		return
+	}
+	err := g.links.Verify(ctx.Param("id"), q.Get("expires"), q.Get("signature"), time.Now())
+	switch {
+	case errors.Is(err, link.ErrExpired):
+		gone("link_expired", "The link has expired.").Write(x.w, x.r)
+	case err != nil:
+		httpapi.NewProblem(http.StatusForbidden, "bad_link", "The link is not valid. Check that it was copied whole.").Write(x.w, x.r)
+	default:
+		// The signature covers the job's ID, which the handler looks up; it is good
+		// for this job, whose ever it is.
+		x.byLink = true
+		next(ctx)
+	}
+}
+
+// userOf returns who sent a request.
+func (g *Gateway) userOf(r *http.Request) (user, *httpapi.Problem) {
+	raw, ok := token.Bearer(r.Header.Get("Authorization"))
+	if !ok {
+		return user{}, httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
+			WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe"`)
+	}
+	c, err := g.tokens.Verify(r.Context(), raw)
+	if err != nil {
+		return user{}, tokenTrouble(err)
+	}
+	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin), until: c.Expires}, nil
+}
+
+func tokenTrouble(err error) *httpapi.Problem {
+	const challenge = `Bearer realm="mp3lathe", error="invalid_token"`
+	switch {
+	case errors.Is(err, token.ErrUnavailable):
+		return httpapi.Unavailable(err, retryAfter)
+	case errors.Is(err, token.ErrExpired):
+		return httpapi.NewProblem(http.StatusUnauthorized, "token_expired", "The access token has expired. Log in again.").
+			WithHeader("WWW-Authenticate", challenge)
+	}
+	return httpapi.NewProblem(http.StatusUnauthorized, "token_invalid", "The access token is not valid.").
+		WithHeader("WWW-Authenticate", challenge).WithCause(err)
+}

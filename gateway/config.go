@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// Config of a gateway. The zero value of each field is a good default.
+type Config struct {
+	// Version of the program, for the API's description. Default "dev".
+	Version string
+	// MaxUpload is the most bytes of one file. Default 4 GiB.
+	MaxUpload int64
+	// UploadIdle is how long the next bytes of an upload may take to come.
+	// Default 60 s.
+	UploadIdle time.Duration
+	// MinUploadRate in bytes per second that an upload must have kept up on the
+	// average, once it has taken longer than UploadIdle. Default 4096; negative is
+	// none.
+	MinUploadRate int64
+	// DownloadIdle is how long a client may take for each 64 KiB of an MP3.
+	// Default 60 s.
+	DownloadIdle time.Duration
+	// Timeout of everything else: the body of a request to come, and its answer to
+	// be taken. Default 30 s.
+	Timeout time.Duration
+	// Poll is how often the stream of a job's events looks at the job if no hint
+	// comes. Default 2 s.
+	Poll time.Duration
+	// Heartbeat is how often a stream of events says that it lives. Default 15 s.
+	Heartbeat time.Duration
+	// MaxStreams of events that one user may have open at this gateway. Default
+	// 100.
+	MaxStreams int
+	// AuthURL of the auth service, which answers /login, /validate, /v1/auth/ and
+	// /.well-known/jwks.json here too. Empty: these are not served.
+	AuthURL string
+}
+
+func (c Config) withDefaults() Config {
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	if c.MaxUpload == 0 {
+		c.MaxUpload = 4 << 30
+	}
+	if c.UploadIdle == 0 {
+		c.UploadIdle = time.Minute
+	}
+	if c.MinUploadRate == 0 {
+		c.MinUploadRate = 4 << 10
+	}
+	if c.DownloadIdle == 0 {
+		c.DownloadIdle = time.Minute
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 30 * time.Second
+	}
+	if c.Poll == 0 {
+		c.Poll = 2 * time.Second
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 15 * time.Second
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 100
+	}
+	return c
+}
+
+// Validate reports the first field that makes no sense.
+func (c Config) Validate() error {
+	for name, d := range map[string]time.Duration{
+		"UploadIdle": c.UploadIdle, "DownloadIdle": c.DownloadIdle, "Timeout": c.Timeout,
+		"Poll": c.Poll, "Heartbeat": c.Heartbeat,
+	} {
+		if d < 0 {
+			return fmt.Errorf("gateway: %s is negative", name)
+		}
+	}
+	if c.MaxUpload < 0 || c.MaxStreams < 0 {
+		return errors.New("gateway: a limit is negative")
+	}
+	if c.AuthURL != "" {
+		if u, err := url.Parse(c.AuthURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return fmt.Errorf("gateway: AuthURL %q: want one such as http://127.0.0.1:8081", c.AuthURL)
+		}
+	}
+	return nil
+}

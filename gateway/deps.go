@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+// Deps are the parts that a gateway works with. All but Checks and Logger are
+// needed.
+type Deps struct {
+	Jobs   Jobs
+	Queue  Queue
+	Hints  Hints
+	Bucket Bucket
+	Tokens Verifier
+	Links  LinkVerifier
+	// Checks of /readyz, by the name of the part. nil is none.
+	Checks map[string]httpapi.Check
+	// Logger of requests and of what goes wrong behind them. nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Jobs keeps the jobs. Its errors wrap [job.ErrNotFound] and [job.ErrConflict].
+type Jobs interface {
+	JobReader
+	JobMaker
+	JobEnder
+}
+
+// JobReader finds jobs.
+type JobReader interface {
+	Get(ctx context.Context, id string) (job.Job, error)
+	List(ctx context.Context, q job.Query) ([]job.Job, error)
+	// Position of a queued job; 1 is the next.
+	Position(ctx context.Context, id string) (int, error)
+}
+
+// JobMaker queues jobs.
+type JobMaker interface {
+	Insert(ctx context.Context, j job.Job) (job.Job, error)
+	Retry(ctx context.Context, id string) (job.Job, error)
+}
+
+// JobEnder cancels jobs that are active and removes those that are not.
+type JobEnder interface {
+	Cancel(ctx context.Context, id string) (job.Job, error)
+	Delete(ctx context.Context, id string) error
+}
+
+// Queue tells the workers of a job.
+type Queue interface {
+	// Convert queues the job's next attempt; attempt is the number made so far.
+	Convert(ctx context.Context, id string, attempt int, after time.Duration) error
+}
+
+// Hints carries news that a job may have changed. They may be lost.
+type Hints interface {
+	Publish(ctx context.Context, id string) error
+	// Subscribe calls f with the ID of each job that may have changed, and with ""
+	// if any may have, until ctx is done.
+	Subscribe(ctx context.Context, f func(id string)) error
+}
+
+// Verifier checks access tokens. Its errors wrap those of package token.
+type Verifier interface {
+	Verify(ctx context.Context, raw string) (token.Claims, error)
+}
+
+// LinkVerifier checks signed links. Its errors wrap those of package link.
+type LinkVerifier interface {
+	Verify(jobID, expires, signature string, now time.Time) error
+}
+
+// Writer is an object on its way into the bucket. It is there after Commit and
+// leaves nothing behind after Abort, which may follow Commit and then does nothing.
+type Writer interface {
+	io.Writer
+	Commit() error
+	Abort()
+}
+
+// Reader reads an object of the bucket.
+type Reader interface {
+	io.ReadSeekCloser
+	// Size of the object in bytes.
+	Size() int64
+}
+
+// ObjectStore is a bucket whose writers and readers are W and R.
+type ObjectStore[W Writer, R Reader] interface {
+	ObjectOpener[W, R]
+	ObjectRemover
+}
+
+// ObjectOpener makes and opens objects.
+type ObjectOpener[W Writer, R Reader] interface {
+	// CreateSequential begins an object that is written from beginning to end.
+	CreateSequential(ctx context.Context, key string) (W, error)
+	// NewReader opens an object; the error wraps [io/fs.ErrNotExist] if there is
+	// none.
+	NewReader(ctx context.Context, key string) (R, error)
+	Exists(ctx context.Context, key string) (bool, error)
+}
+
+// ObjectRemover removes objects; what is not there counts as removed.
+type ObjectRemover interface {
+	Delete(ctx context.Context, key string) error
+	DeletePrefix(ctx context.Context, prefix string) error
+}
+
+// Bucket is where uploads and results lie. [BucketOf] makes one of anything with
+// the methods of an [ObjectStore].
+type Bucket struct {
+	create func(context.Context, string) (Writer, error)
+	open   func(context.Context, string) (Reader, error)
+	exists func(context.Context, string) (bool, error)
+	ObjectRemover
+}
+
+// BucketOf returns s as a [Bucket].
+func BucketOf[W Writer, R Reader](s ObjectStore[W, R]) Bucket {
+	return Bucket{
+		create: func(ctx context.Context, key string) (Writer, error) {
+			w, err := s.CreateSequential(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			return w, nil
+		},
+		open: func(ctx context.Context, key string) (Reader, error) {
+			r, err := s.NewReader(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
+		exists:        s.Exists,
+		ObjectRemover: s,
+	}
+}

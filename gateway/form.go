@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"errors"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+const (
+	maxFields = 64      // of a form; there are fewer settings, and 14 tags
+	maxField  = 8 << 10 // bytes of one field; no setting is longer
+)
+
+// form is what comes with a file: its name and the user's wishes.
+type form struct {
+	settings job.Settings
+	notify   bool
+	fileName string
+	seen     map[string]bool
+}
+
+// set takes one wish. where is where it stands, "query" or "form".
+func (f *form) set(where, name, value string) error {
+	if f.seen[name] && name != "tag" {
+		return badSetting(where, &job.SettingError{Name: name, Reason: "is given twice"})
+	}
+	if f.seen == nil {
+		f.seen = map[string]bool{}
+	}
+	f.seen[name] = true
+	switch name {
+	case "filename":
+		f.fileName = job.CleanFileName(value)
+		return nil
+	case "notify":
+		on, err := parseSwitch(value)
+		if err != nil {
+			return badSetting(where, &job.SettingError{Name: name, Reason: err.Error()})
+		}
+		f.notify = on
+		return nil
+	}
+	if err := f.settings.Set(name, value); err != nil {
+		return badSetting(where, err)
+	}
+	return nil
+}
+
+// validate reports settings that contradict one another.
+func (f *form) validate(where string) error {
+	if err := f.settings.Validate(); err != nil {
+		return badSetting(where, err)
+	}
+	return nil
+}
+
+// setQuery takes the wishes in a query.
+func (f *form) setQuery(raw string) error {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return httpapi.NewProblem(http.StatusBadRequest, "bad_request", "The query of the address is malformed.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(q)) { // so that of two faults the same one is told
+		for _, value := range q[name] {
+			if err := f.set("query", name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return f.validate("query")
+}
+
+// nameFile takes a file's name unless the query has named it.
+func (f *form) nameFile(name string) {
+	if f.fileName == "" {
+		f.fileName = job.CleanFileName(name)
+	}
+}
+
+func badSetting(where string, err error) *httpapi.Problem {
+	p := httpapi.NewProblem(http.StatusUnprocessableEntity, "bad_setting", "A setting cannot be obeyed.")
+	var se *job.SettingError
+	if !errors.As(err, &se) {
+		return p.WithCause(err)
+	}
+	p.Detail = "The setting " + se.Error() + "."
+	return p.WithField(where+"."+se.Name, se.Reason)
+}
+
+// parseSwitch reads a switch as the settings of package job do.
+func parseSwitch(s string) (bool, error) {
+	switch s := strings.ToLower(s); s {
+	case "", "on", "yes":
+		return true, nil
+	case "off", "no":
+		return false, nil
+	default:
+		v, err := strconv.ParseBool(s)
+		if err != nil {
+			return false, errors.New(strconv.Quote(s) + ": want true or false")
+		}
+		return v, nil
+	}
+}
+
+// dispositionName returns the file name in a Content-Disposition, or "".
+func dispositionName(header string) string {
+	_, params, err := mime.ParseMediaType(header)
+	if err != nil {
+		return ""
+	}
+	return params["filename"]
+}

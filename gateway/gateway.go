@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+)
+
+// Gateway is the HTTP API. It is made by [New].
+type Gateway struct {
+	config  Config
+	jobs    Jobs
+	queue   Queue
+	hints   Hints
+	bucket  Bucket
+	tokens  Verifier
+	links   LinkVerifier
+	logger  *slog.Logger
+	hub     *hub
+	buffers *sync.Pool // of *buffers
+	handler http.Handler
+}
+
+// New returns a gateway. It fails if the config makes no sense or a part is
+// missing.
+func New(config Config, deps Deps) (*Gateway, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.create == nil || deps.Tokens == nil || deps.Links == nil {
+		return nil, errors.New("gateway: a part is missing")
+	}
+	g := &Gateway{
+		config: config.withDefaults(),
+		jobs:   deps.Jobs, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
+		tokens: deps.Tokens, links: deps.Links, logger: deps.Logger,
+		hub: newHub(), buffers: newBufferPool(),
+	}
+	if g.logger == nil {
+		g.logger = slog.New(slog.DiscardHandler)
+	}
+	mux, api := httpapi.NewAPI("mp3lathe", g.config.Version, description)
+	g.register(api)
+	httpapi.Health(mux, g.logger, deps.Checks)
+	if g.config.AuthURL != "" {
+		target, err := url.Parse(g.config.AuthURL)
+		if err != nil {
+			return nil, err
+		}
+		auth := newAuthProxy(target)
+		for _, pattern := range authRoutes {
+			mux.Handle(pattern, auth)
+		}
+		describeAuth(api.OpenAPI())
+	}
+	g.handler = httpapi.Observe(mux, g.logger, g.config.Timeout)
+	return g, nil
+}
+
+// Handler returns the API, to be served by [httpapi.Serve].
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Run listens for hints that jobs have changed until ctx is done, and returns nil
+// then. Streams of events work without it, but see changes only by looking for
+// them.
+func (g *Gateway) Run(ctx context.Context) error {
+	for {
+		err := g.hints.Subscribe(ctx, g.hub.notify)
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.logger.Warn("the subscription to hints ended; it is begun again", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}

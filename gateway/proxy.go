@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+)
+
+const (
+	// maxAuthBody is the longest body that is passed on to the auth service.
+	maxAuthBody = 64 << 10
+	authDial    = 2 * time.Second
+	authAnswer  = 15 * time.Second // hashing a password takes its time under load
+)
+
+// authRoutes are passed on to the auth service.
+var authRoutes = []string{"POST /login", "POST /validate", "/v1/auth/", "GET /.well-known/jwks.json"}
+
+// newAuthProxy passes requests on to the auth service at target.
+func newAuthProxy(target *url.URL) http.Handler {
+	transport := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: authDial, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    authDial,
+		ResponseHeaderTimeout:  authAnswer,
+		MaxIdleConnsPerHost:    16,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	proxy := &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.SetXForwarded()
+		},
+		ModifyResponse: func(r *http.Response) error {
+			// These are ours already; the rest is as the auth service has it.
+			for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy"} {
+				r.Header.Del(name)
+			}
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			w.Header().Set("Cache-Control", "no-store")
+			var long *http.MaxBytesError
+			if errors.As(err, &long) {
+				httpapi.NewProblem(http.StatusRequestEntityTooLarge, "too_large", "The body is too large.").Write(w, r)
+				return
+			}
+			httpapi.Unavailable(err, retryAfter).Write(w, r)
+		},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxAuthBody)
+		w.Header().Del("Cache-Control")
+		proxy.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,95 @@
+package gateway_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/mp3lathe/mp3lathe/gateway"
+)
+
+// TestAuthProxy: what belongs to the auth service gets there and back.
+func TestAuthProxy(t *testing.T) {
+	t.Parallel()
+	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		user, pw, _ := r.BasicAuth()
+		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("X-Request-Id", "theirs")
+		w.Header().Set("X-Forwarded-Seen", r.Header.Get("X-Forwarded-For"))
+		if user == "mallory" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_, _ = fmt.Fprintf(w, "%s %s %s:%s %s", r.Method, r.URL, user, pw, b)
+	}))
+	t.Cleanup(auth.Close)
+	r := newRig(t, func(c *gateway.Config) { c.AuthURL = auth.URL })
+	send := func(method, path, user, body string) answer {
+		t.Helper()
+		req := r.request(t, method, path, "", strings.NewReader(body))
+		req.Header.Set("X-Forwarded-For", "6.6.6.6")
+		if user != "" {
+			req.SetBasicAuth(user, "pässword")
+		}
+		res, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		return answer{res, b, err}
+	}
+	for _, c := range []struct{ method, path, user, body, want string }{
+		{"POST", "/login", "alice", "", "POST /login alice:pässword "},
+		{"POST", "/validate", "alice", "x", "POST /validate alice:pässword x"},
+		{"POST", "/v1/auth/register?x=1", "", `{"email":"a@b.c"}`, `POST /v1/auth/register?x=1 : {"email":"a@b.c"}`},
+		{"GET", "/v1/auth/me", "", "", "GET /v1/auth/me : "},
+		{"GET", "/.well-known/jwks.json", "", "", "GET /.well-known/jwks.json : "},
+	} {
+		a := send(c.method, c.path, c.user, c.body)
+		if a.StatusCode != 200 || string(a.body) != c.want {
+			t.Errorf("%s %s: %d %q", c.method, c.path, a.StatusCode, a.body)
+		}
+		if got := a.Header.Values("X-Request-Id"); len(got) != 1 || got[0] == "theirs" {
+			t.Errorf("X-Request-Id %q", got)
+		}
+		if got := a.Header.Values("Cache-Control"); len(got) != 1 || got[0] != "max-age=60" {
+			t.Errorf("Cache-Control %q", got)
+		}
+		if got := a.Header.Get("X-Forwarded-Seen"); got != "127.0.0.1" {
+			t.Errorf("X-Forwarded-For %q", got)
+		}
+	}
+	if a := send("POST", "/login", "mallory", ""); a.StatusCode != 401 {
+		t.Errorf("%d", a.StatusCode)
+	}
+	wantProblem(t, send("GET", "/login", "", ""), 405, "method_not_allowed")
+	wantProblem(t, send("POST", "/v1/auth/register", "", strings.Repeat("x", 100_000)), 413, "too_large")
+	auth.Close()
+	a := send("POST", "/login", "alice", "")
+	wantProblem(t, a, 503, "unavailable")
+	if a.Header.Get("Retry-After") == "" || strings.Contains(string(a.body), "127.0.0.1") || a.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v %s", a.Header, a.body)
+	}
+	// Without the auth service there are no such routes.
+	wantProblem(t, newRig(t, nil).do(t, "POST", "/login", ""), 404, "not_found")
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	for _, c := range []gateway.Config{{AuthURL: "auth:8081"}, {AuthURL: "ftp://x"}, {MaxUpload: -1}, {Poll: -1}} {
+		if c.Validate() == nil {
+			t.Errorf("%+v was taken", c)
+		}
+	}
+	if _, err := gateway.New(gateway.Config{}, gateway.Deps{}); err == nil {
+		t.Error("a gateway without parts was made")
+	}
+}

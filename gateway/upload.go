@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+const (
+	// chunk is how much of a file is held at a time.
+	chunk = 64 << 10
+	// formSlack is how much longer than its file a form may be.
+	formSlack = 1 << 20
+	// commitTimeout bounds what the bucket does with a file that is complete.
+	commitTimeout = 2 * time.Minute
+	// storeTimeout bounds what is done in SQL and the bucket for a client who may
+	// be gone.
+	storeTimeout = 15 * time.Second
+	// queueTimeout bounds the queueing of a job: the sweeper can do it too.
+	queueTimeout = 3 * time.Second
+	// publishTimeout bounds a hint, which may be lost.
+	publishTimeout = 500 * time.Millisecond
+)
+
+// buffers are what an upload or a download needs while it goes on.
+type buffers struct {
+	chunk [chunk]byte
+	ahead *bufio.Reader // for multipart
+}
+
+func newBufferPool() *sync.Pool {
+	return &sync.Pool{New: func() any { return &buffers{ahead: bufio.NewReaderSize(nil, readAhead)} }}
+}
+
+func (g *Gateway) release(b *buffers) {
+	b.ahead.Reset(nil)
+	g.buffers.Put(b)
+}
+
+// upload is one file on its way in.
+type upload struct {
+	g    *Gateway
+	id   string
+	ctx  context.Context
+	form form
+	body *body
+	buf  *buffers
+
+	object Writer
+	bytes  int64
+	sha256 string
+}
+
+// create takes an upload.
+func (g *Gateway) create(ctx context.Context, _ *struct{}) (*acceptedOutput, error) {
+	j, err := g.receive(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return &acceptedOutput{Location: jobPath(j.ID), Body: g.viewOne(ctx, &j, exchangeOf(ctx).user)}, nil
+}
+
+// receive reads an upload to its end and makes a job of it. Whatever goes wrong,
+// nothing is left behind.
+func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
+	x := exchangeOf(ctx)
+	u := &upload{g: g, form: form{notify: true}, body: x.body}
+	// From here on the client's going away is seen by reading, and what follows
+	// the last byte no longer depends on the client.
+	stored, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	u.ctx = stored
+
+	if err := u.form.setQuery(x.r.URL.RawQuery); err != nil {
+		return job.Job{}, err
+	}
+	separator, err := boundary(x.r.Header.Get("Content-Type"))
+	if err != nil {
+		return job.Job{}, err
+	}
+	if err := g.checkHead(x.r, separator != ""); err != nil {
+		return job.Job{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return job.Job{}, fmt.Errorf("gateway: make an ID: %w", err)
+	}
+	u.id = id.String()
+	u.buf = g.buffers.Get().(*buffers)
+	defer g.release(u.buf)
+	defer func() {
+		if u.object != nil {
+			u.object.Abort()
+		}
+	}()
+	if separator == "" {
+		u.form.nameFile(dispositionName(x.r.Header.Get("Content-Disposition")))
+		err = u.file(u.body)
+	} else {
+		u.buf.ahead.Reset(u.body)
+		fr := &formReader{form: &u.form, anyName: anyName, file: u.file}
+		err = fr.read(u.body, u.buf.ahead, separator)
+	}
+	if err == nil && !u.body.complete() { // the end of a chunked body, or what follows the last boundary
+		u.body.drain(chunk, 5*time.Second)
+	}
+	if err != nil {
+		return job.Job{}, err
+	}
+	if u.body.complete() {
+		x.w.Header().Del("Connection")
+	}
+	j := job.Job{
+		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
+		SourceBytes: u.bytes, SourceSHA256: u.sha256, State: job.Queued,
+	}
+	if u.form.notify {
+		j.NotifyTo = x.user.email
+	}
+	watch := time.AfterFunc(commitTimeout, cancel)
+	defer watch.Stop()
+	return u.finish(j)
+}
+
+// checkHead refuses what can be told from the head of the request.
+func (g *Gateway) checkHead(r *http.Request, multipart bool) error {
+	limit := g.config.MaxUpload
+	if multipart {
+		limit += formSlack
+	}
+	switch e := r.Header.Get("Content-Encoding"); {
+	case e != "" && e != "identity":
+		return httpapi.NewProblem(http.StatusUnsupportedMediaType, "unsupported_encoding", "Upload the file as it is, without a content encoding.")
+	case r.ContentLength > limit:
+		return g.tooLarge()
+	case r.ContentLength == 0:
+		return emptyUpload()
+	}
+	return nil
+}
+
+func (g *Gateway) tooLarge() *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusRequestEntityTooLarge, "too_large",
+		fmt.Sprintf("The file is too large; at most %d bytes are taken.", g.config.MaxUpload))
+}
+
+func emptyUpload() *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusUnprocessableEntity, "empty_upload", "The file is empty.")
+}
+
+// file reads the file itself into the bucket, and counts and hashes it.
+func (u *upload) file(src io.Reader) error {
+	buf := u.buf.chunk[:]
+	n, err := fill(src, buf, sniffLen)
+	switch {
+	case err != nil && err != io.EOF:
+		return u.broken(err)
+	case n == 0:
+		return emptyUpload()
+	case !sniff(buf[:min(n, sniffLen)]):
+		return httpapi.NewProblem(http.StatusUnsupportedMediaType, "not_mp4",
+			"The file is not an MP4 file, nor of its family (MOV, M4A, M4V, 3GP).")
+	}
+	object, cerr := u.g.bucket.create(u.ctx, job.SourceKey(u.id))
+	if cerr != nil {
+		return httpapi.Unavailable(cerr, retryAfter)
+	}
+	u.object = object
+	hash := sha256.New()
+	for {
+		if u.bytes += int64(n); u.bytes > u.g.config.MaxUpload {
+			return u.g.tooLarge()
+		}
+		hash.Write(buf[:n])
+		if _, werr := object.Write(buf[:n]); werr != nil {
+			return httpapi.Unavailable(werr, retryAfter)
+		}
+		if err == io.EOF {
+			break
+		}
+		if n, err = fill(src, buf, len(buf)); err != nil && err != io.EOF {
+			return u.broken(err)
+		}
+	}
+	u.sha256 = hex.EncodeToString(hash.Sum(nil))
+	return nil
+}
+
+func (u *upload) broken(err error) *httpapi.Problem {
+	if u.body.err != nil && u.body.err != io.EOF {
+		err = u.body.err // as it was before mime/multipart saw it
+	}
+	return u.body.broken(err)
+}
+
+// finish makes the job of a file that has come whole.
+func (u *upload) finish(j job.Job) (job.Job, error) {
+	if err := u.object.Commit(); err != nil {
+		u.remove() // for the case that only the answer was lost
+		return job.Job{}, httpapi.Unavailable(err, retryAfter)
+	}
+	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
+	defer cancel()
+	made, err := u.g.jobs.Insert(ctx, j)
+	if err != nil {
+		// The row may be there all the same, if only the answer was lost.
+		again, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), storeTimeout)
+		defer cancel()
+		found, gerr := u.g.jobs.Get(again, j.ID)
+		if gerr != nil {
+			u.remove()
+			return job.Job{}, httpapi.Unavailable(err, retryAfter)
+		}
+		made = found
+	}
+	u.g.enqueue(u.ctx, made)
+	return made, nil
+}
+
+// remove deletes the file of a job that was not made. If that fails the sweeper
+// finds it.
+func (u *upload) remove() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), storeTimeout)
+	defer cancel()
+	if err := u.g.bucket.Delete(ctx, job.SourceKey(u.id)); err != nil {
+		u.g.logger.Warn("an upload that became no job was left in the bucket", "job", u.id, "error", err)
+	}
+}
+
+// enqueue tells the workers of a queued job, and whoever watches it. That the row
+// says so is enough: the sweeper finds jobs that are not in the queue.
+func (g *Gateway) enqueue(ctx context.Context, j job.Job) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
+	defer cancel()
+	if err := g.queue.Convert(ctx, j.ID, j.Attempt, 0); err != nil {
+		g.logger.Warn("a job could not be queued; the sweeper will do it", "job", j.ID, "error", err)
+	}
+	g.publish(ctx, j.ID)
+}
+
+// publish tells whoever watches a job that it has changed.
+func (g *Gateway) publish(ctx context.Context, id string) {
+	g.hub.notify(id)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	if err := g.hints.Publish(ctx, id); err != nil {
+		g.logger.Debug("a hint was lost", "job", id, "error", err)
+	}
+}
