@@ -10,6 +10,8 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 # Where `go` finds the FFmpeg libraries: the one place that knows is scripts/libav.sh.
 WITH_LIBAV := . ./scripts/env.sh &&
 
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
 export FUZZTIME
 
 .PHONY: help
@@ -22,17 +24,34 @@ setup: ## Install what a build needs and build the FFmpeg libraries, once
 	@scripts/libav.sh build >/dev/null
 
 .PHONY: build
-build: setup ## Build bin/mp3lathe
-	$(WITH_LIBAV) go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/mp3lathe ./cmd/mp3lathe
+build: bin/mp3lathe ## Build the command and the four services into bin
+	$(WITH_LIBAV) go build $(BUILDFLAGS) -o bin/mp3lathe-worker ./cmd/worker
+	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-gateway ./cmd/gateway
+	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-auth ./cmd/auth
+	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-notifier ./cmd/notifier
+
+# What the demo and a single machine need, without the services that a fleet is made of.
+bin/mp3lathe: setup
+	$(WITH_LIBAV) go build $(BUILDFLAGS) -o bin/mp3lathe ./cmd/mp3lathe
+.PHONY: bin/mp3lathe
 
 .PHONY: demo
-demo: build ## Convert the files in testdata into build/demo
-	@scripts/demo.sh
+demo: bin/mp3lathe ## Start the whole system, convert a video through its API, go on until Ctrl-C
+	@scripts/deps.sh --demo
+	@exec scripts/demo.sh
 
-.PHONY: test
-test: ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
+.PHONY: run
+run: bin/mp3lathe ## Start the whole system (ARGS='--listen :8080'); Ctrl-C stops it
+	@exec bin/mp3lathe serve $(ARGS)
+
+.PHONY: test-setup
+test-setup: ## Install and build what the tests need: servers, judges, the FFmpeg libraries
 	@scripts/deps.sh --test
 	@scripts/libav.sh build >/dev/null
+	@scripts/versitygw.sh build >/dev/null
+
+.PHONY: test
+test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
 	$(WITH_LIBAV) go vet $(PACKAGES)
 	$(WITH_LIBAV) go test -race $(ARGS) $(PACKAGES)
 
@@ -51,6 +70,11 @@ fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
 bench: build ## Measure beside the ffmpeg command line (ARGS: see bench/README.md)
 	@scripts/deps.sh --test
 	@$(WITH_LIBAV) bench/run.sh $(ARGS)
+
+.PHONY: bench-system
+bench-system: bin/mp3lathe ## Measure what the service adds to the bare conversion (ARGS: see bench/README.md)
+	@scripts/deps.sh --test
+	@go run ./bench/system $(ARGS)
 
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)
@@ -72,6 +96,7 @@ clean: ## Remove what was built in this folder
 	@rm -rf bin build
 
 .PHONY: distclean
-distclean: clean ## Also remove the cache with the FFmpeg libraries and their source
+distclean: clean ## Also remove the cache with the FFmpeg libraries, their source and the S3 server
 	@rm -f .env
+	@scripts/versitygw.sh clean
 	@scripts/libav.sh clean

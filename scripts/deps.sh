@@ -3,7 +3,8 @@
 # that is possible; elsewhere it says what to run.
 #
 #   scripts/deps.sh          what a build needs
-#   scripts/deps.sh --test   also what the tests judge the results with
+#   scripts/deps.sh --test   also what the tests judge the results with, and the servers that they run against
+#   scripts/deps.sh --demo   also what the demo uses
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -56,7 +57,12 @@ check_test() {
 	needs_command mpg123 mpg123
 	needs_command mp3val mp3val
 	needs_command lame lame
+	# The servers; of MariaDB only the part that does not make it a service of the machine.
+	PATH=$PATH:/usr/sbin needs_command mariadbd mariadb-server-core
+	needs_command redis-server redis-server
 }
+
+check_demo() { needs_command curl curl; }
 
 install_missing() {
 	local sudo='' command
@@ -82,12 +88,13 @@ apt_get() {
 }
 
 case ${1:-} in
-'' | --test) ;;
-*) die "usage: scripts/deps.sh [--test]" ;;
+'' | --test | --demo) ;;
+*) die "usage: scripts/deps.sh [--test | --demo]" ;;
 esac
 check_go
 check_build
 [ "${1:-}" != --test ] || check_test
+[ "${1:-}" != --demo ] || check_demo
 [ ${#missing[@]} -gt 0 ] || exit 0
 has apt-get || die "not installed, and needed: ${missing[*]} (Debian's names); install that with this system's package manager"
 install_missing

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -27,6 +28,7 @@ const (
 type cli struct {
 	Convert    convertCmd    `cmd:"" help:"Convert MP4 files to MP3."`
 	Probe      probeCmd      `cmd:"" help:"Show what is in MP4 files."`
+	Serve      serveCmd      `cmd:"" help:"Serve the whole system from this machine: upload, convert, download, mail."`
 	Version    versionCmd    `cmd:"" help:"Show the versions of this program and its libraries."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes the command line in a shell."`
 
@@ -132,7 +134,7 @@ func newParser(grammar *cli, std *stdio, exit func(int)) (*kong.Kong, error) {
 		kong.Vars{
 			"bitrates": numbers(transcode.Bitrates()),
 			"rates":    numbers(transcode.SampleRates()),
-			"tags":     strings.Join(tagNames(), ", "),
+			"tags":     strings.Join(job.TagNames(), ", "),
 			"cpus":     strconv.Itoa(runtime.GOMAXPROCS(0)),
 		},
 		kong.Help(printHelp),

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/mp3lathe/mp3lathe/auth"
+)
+
+// dataFolder is where "serve" keeps everything. One process at a time has it.
+type dataFolder struct {
+	dir        string
+	lock       *os.File
+	signingKey ed25519.PrivateKey
+	linkKey    string
+}
+
+// openData makes the folder if need be, and the keys in it.
+func openData(dir string) (_ *dataFolder, err error) {
+	if dir == "" {
+		if dir, err = defaultData(); err != nil {
+			return nil, err
+		}
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	// Accounts, keys and people's files lie in it.
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	d := &dataFolder{dir: dir}
+	if d.lock, err = os.OpenFile(d.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, fmt.Errorf("another mp3lathe serves from %s; stop it, or choose another folder with --data", dir)
+	}
+	if err := os.Mkdir(d.path("keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	pem, err := keep(d.path("keys", "signing.pem"), auth.GenerateKeyPEM)
+	if err != nil {
+		return nil, err
+	}
+	if d.signingKey, err = auth.ParseKey(pem); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.path("keys", "signing.pem"), err)
+	}
+	link, err := keep(d.path("keys", "link.txt"), func() ([]byte, error) { return []byte(rand.Text() + rand.Text() + "\n"), nil })
+	d.linkKey = string(link)
+	return d, err
+}
+
+func (d *dataFolder) path(elements ...string) string {
+	return filepath.Join(append([]string{d.dir}, elements...)...)
+}
+
+// bucket is the URL of the folder for objects.
+func (d *dataFolder) bucket() string {
+	u := url.URL{Scheme: "file", Path: d.path("bucket")}
+	return u.String()
+}
+
+// announce writes the address, for scripts, where it stays until close.
+func (d *dataFolder) announce(address string) error {
+	return os.WriteFile(d.path("address"), []byte(address+"\n"), 0o600)
+}
+
+func (d *dataFolder) close() {
+	os.Remove(d.path("address"))
+	d.lock.Close()
+}
+
+// keep returns what a file holds, which is made if it is not there.
+func keep(path string, generate func() ([]byte, error)) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return b, err
+	}
+	if b, err = generate(); err != nil {
+		return nil, err
+	}
+	// Whole or not at all: half a key would lock everybody out.
+	unfinished := path + ".part"
+	if err := os.WriteFile(unfinished, b, 0o600); err != nil {
+		return nil, err
+	}
+	return b, os.Rename(unfinished, path)
+}
