@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // completionCmd is "mp3lathe completion".
@@ -98,7 +100,7 @@ func valueOf(v *kong.Value) completedValue {
 		return completedValue{folders: true}
 	case "tags":
 		var words []string
-		for _, name := range tagNames() {
+		for _, name := range job.TagNames() {
 			words = append(words, name+"=")
 		}
 		return completedValue{words: words}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,19 +18,21 @@ const module = "github.com/mp3lathe/mp3lathe"
 
 // pkg is what `go list -json` says of a package.
 type pkg struct {
-	ImportPath   string
-	Name         string
-	GoFiles      []string
-	CgoFiles     []string
-	Imports      []string
-	TestImports  []string
-	XTestImports []string
+	ImportPath string
+	Name       string
+	GoFiles    []string
+	CgoFiles   []string
+	Imports    []string
+	Deps       []string
+	Incomplete bool // it, or what it needs, cannot be built
 }
 
-func packages(t *testing.T) []pkg {
+// packages lists those of the module. cgo is "1" or "0", as in CGO_ENABLED.
+func packages(t *testing.T, cgo string) []pkg {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json", "./...")
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Name,GoFiles,CgoFiles,Imports,Deps,Incomplete", "./...")
 	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -45,40 +48,175 @@ func packages(t *testing.T) []pkg {
 		}
 		all = append(all, p)
 	}
-	if len(all) < 5 {
+	if len(all) < 20 {
 		t.Fatalf("only %d packages found", len(all))
 	}
 	return all
 }
 
-// within reports whether a package is another or lies below it.
-func within(path, parent string) bool {
-	return path == parent || strings.HasPrefix(path, parent+"/")
+// within reports whether a package is one of others or lies below one.
+func within(path string, others ...string) bool {
+	for _, o := range others {
+		if path == o || strings.HasPrefix(path, o+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// standard reports whether a package is the standard library's.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".") && path != "C"
+}
+
+// service returns the service that a package belongs to, or "".
+func service(path string) string {
+	for _, s := range []string{"gateway", "auth", "worker", "notifier"} {
+		if within(path, module+"/"+s) {
+			return s
+		}
+	}
+	return ""
+}
+
+const (
+	transcode  = module + "/transcode"
+	token      = module + "/auth/token"
+	account    = module + "/auth/account"
+	internal   = module + "/internal"
+	testserver = internal + "/testserver"
+)
+
+// rules say which package may not import which other, outside of its tests.
+var rules = []struct {
+	forbids func(p, imp string) bool
+	reason  string
+	// example is an import that breaks the rule.
+	example [2]string
+}{
+	{
+		func(p, imp string) bool { return within(imp, "github.com/asticode/go-astiav") && p != transcode },
+		"only transcode does, so that a change of FFmpeg is a change of one package",
+		[2]string{module + "/worker", "github.com/asticode/go-astiav"},
+	},
+	{
+		func(p, imp string) bool { return imp == "C" && p != transcode },
+		"only transcode uses cgo, so that the rest builds without a C compiler and C's memory is one package's care",
+		[2]string{transcode + "/internal/mp4", "C"},
+	},
+	{
+		func(p, imp string) bool {
+			return within(p, transcode) && within(imp, module) && !within(imp, transcode)
+		},
+		"the public package stands on its own, or users would get the services with it",
+		[2]string{transcode, module + "/job"},
+	},
+	{
+		func(p, imp string) bool {
+			return within(p, transcode+"/internal") && within(imp, transcode) && !within(imp, transcode+"/internal")
+		},
+		"formats know nothing of conversion",
+		[2]string{transcode + "/internal/mp3", transcode},
+	},
+	{
+		func(p, imp string) bool { return p == module+"/job" && !standard(imp) },
+		"the domain needs the standard library only, so that everything can know it and nothing gets more with it",
+		[2]string{module + "/job", "github.com/google/uuid"},
+	},
+	{
+		func(p, imp string) bool { return p == token && within(imp, module) },
+		"to verify a token takes public keys; whoever does it must not get accounts and passwords with it",
+		[2]string{token, account},
+	},
+	{
+		func(p, imp string) bool {
+			from, to := service(p), service(imp)
+			return from != "" && to != "" && from != to && !(from == "gateway" && imp == token)
+		},
+		"services meet in the database, the queue and the bucket, so that each can be deployed, and can fail, alone",
+		[2]string{module + "/gateway", module + "/auth"},
+	},
+	{
+		func(p, imp string) bool {
+			return within(p, internal) && !within(p, internal+"/app") && service(imp) != "" && imp != account
+		},
+		"what services are built of does not know them; internal/app puts the two together",
+		[2]string{internal + "/jobstore", module + "/gateway"},
+	},
+	{
+		func(p, imp string) bool { return within(imp, "github.com/hibiken/asynq") && p != internal+"/queue" },
+		"only internal/queue does, so that another queue is a change of one package",
+		[2]string{module + "/worker", "github.com/hibiken/asynq"},
+	},
+	{
+		func(p, imp string) bool {
+			return within(imp, "gocloud.dev", "github.com/aws") && p != internal+"/objstore"
+		},
+		"only internal/objstore does, so that what a bucket promises is promised in one place",
+		[2]string{internal + "/app", "github.com/aws/aws-sdk-go-v2/service/s3"},
+	},
+	{
+		func(p, imp string) bool {
+			return within(imp, "github.com/go-sql-driver", "modernc.org", "github.com/pressly/goose", "github.com/mattn/go-sqlite3") &&
+				p != internal+"/sqldb" && p != testserver // which makes databases for tests
+		},
+		"only internal/sqldb does, so that the stores speak SQL and the differences of the databases lie in one place",
+		[2]string{internal + "/jobstore", "modernc.org/sqlite"},
+	},
+	{
+		func(p, imp string) bool { return within(imp, testserver) },
+		"it starts servers for tests",
+		[2]string{internal + "/app", testserver},
+	},
+	{
+		func(p, imp string) bool { return within(imp, "testing") },
+		"testing adds its flags to the program",
+		[2]string{testserver, "testing"},
+	},
+	{
+		func(p, imp string) bool { return within(imp, module+"/cmd") },
+		"commands are the end of the chain",
+		[2]string{internal + "/app", module + "/cmd/gateway"},
+	},
 }
 
 func TestImports(t *testing.T) {
 	t.Parallel()
-	transcode := module + "/transcode"
-	for _, p := range packages(t) {
+	for _, r := range rules {
+		if !r.forbids(r.example[0], r.example[1]) {
+			t.Errorf("%s may import %s, which is not: %s", r.example[0], r.example[1], r.reason)
+		}
+	}
+	for _, p := range packages(t, "1") {
 		for _, imp := range p.Imports {
-			ours := within(imp, module)
-			switch {
-			case within(imp, "github.com/asticode/go-astiav") && p.ImportPath != transcode:
-				t.Errorf("%s imports %s: only transcode does, so that a change of FFmpeg is a change of one package", p.ImportPath, imp)
-			case within(p.ImportPath, transcode) && ours && !within(imp, transcode):
-				t.Errorf("%s imports %s: the public package stands on its own, or users would get the services with it", p.ImportPath, imp)
-			case within(p.ImportPath, transcode+"/internal") && ours && within(imp, transcode) && !strings.Contains(imp, "/internal/"):
-				t.Errorf("%s imports %s: formats know nothing of conversion", p.ImportPath, imp)
-			case within(imp, module+"/cmd"):
-				t.Errorf("%s imports %s: commands are the end of the chain", p.ImportPath, imp)
-			case imp == "C" && p.ImportPath != transcode:
-				t.Errorf("%s uses cgo: only transcode does, so that the rest builds without a C compiler", p.ImportPath)
-			case imp == "testing" || strings.HasPrefix(imp, "testing/"):
-				t.Errorf("%s imports %s outside of its tests", p.ImportPath, imp)
+			for _, r := range rules {
+				if r.forbids(p.ImportPath, imp) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, imp, r.reason)
+				}
 			}
 		}
 		if within(p.ImportPath, transcode+"/internal") && len(p.CgoFiles) > 0 {
 			t.Errorf("%s has cgo: formats are pure Go, so that what reads strangers' files is memory-safe", p.ImportPath)
+		}
+	}
+}
+
+// TestPure: what does not convert is built without cgo, to run anywhere from one
+// static file, and takes no code with it that reads strangers' media in C.
+func TestPure(t *testing.T) {
+	t.Parallel()
+	converts := []string{
+		transcode, module + "/worker", module + "/internal/app/workers", module + "/cmd/worker", module + "/cmd/mp3lathe",
+	}
+	for _, p := range packages(t, "0") {
+		if slices.Contains(converts, p.ImportPath) {
+			continue
+		}
+		if slices.Contains(p.Deps, transcode) {
+			t.Errorf("%s depends on transcode: only what runs conversions does; the others build with CGO_ENABLED=0", p.ImportPath)
+		} else if p.Incomplete {
+			t.Errorf("%s does not build with CGO_ENABLED=0; go list -deps tells what it lacks", p.ImportPath)
 		}
 	}
 }
@@ -88,7 +226,7 @@ func TestImports(t *testing.T) {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
-	for _, p := range packages(t) {
+	for _, p := range packages(t, "1") {
 		if p.Name == "main" {
 			continue
 		}
