@@ -21,7 +21,7 @@ const (
 	// new state.
 	sendGap = 200 * time.Millisecond
 	// lookGap is the least time between two looks at the row.
-	lookGap = 50 * time.Millisecond
+	lookGap = 10 * time.Millisecond
 	// blindTime is how long SQL may be down before a stream gives up.
 	blindTime = time.Minute
 )
