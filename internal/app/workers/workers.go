@@ -51,11 +51,7 @@ func Run(ctx context.Context, p *app.Parts, flags Flags, health string) error {
 	if concurrency <= 0 {
 		concurrency = runtime.GOMAXPROCS(0)
 	}
-	grace := flags.Grace
-	if grace == 0 {
-		grace = -1 // none; the queue's 0 is its default
-	}
-	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: grace, Logger: p.Log}, w.Handle)
+	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: flags.grace(), Logger: p.Log}, w.Handle)
 	if err != nil {
 		return err
 	}
@@ -67,6 +63,14 @@ func Run(ctx context.Context, p *app.Parts, flags Flags, health string) error {
 	g.Go(func() error { return s.Run(gctx) })
 	g.Go(func() error { return sweeper.Run(gctx) })
 	return g.Wait()
+}
+
+// grace in the words of package queue, whose 0 is its default.
+func (f Flags) grace() time.Duration {
+	if f.Grace == 0 {
+		return -1
+	}
+	return f.Grace
 }
 
 // bucket adds to a bucket what the sweeper wants of it.

@@ -1,0 +1,101 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+// walk is the place of a sweeper that walks through the bucket.
+type walk struct {
+	began  time.Time // zero before the first walk
+	folder int       // in folders; their number when the walk is over
+	after  string    // the last key that was looked at
+}
+
+// folder is a part of the bucket, and in which states a job needs what is in it.
+type folder struct {
+	prefix string
+	needed func(job.State) bool
+}
+
+// folders of the bucket. A failed job may be tried again, with its source. What an
+// attempt has left that did not win goes with the result of the one that did.
+func folders() []folder {
+	return []folder{
+		{"in/", func(s job.State) bool { return s.Active() || s == job.Failed }},
+		{"out/", func(s job.State) bool { return s.Active() || s == job.Succeeded }},
+	}
+}
+
+// minUploadAge is the least age at which an unfinished upload counts as forgotten.
+const minUploadAge = 24 * time.Hour
+
+// orphans walks through the bucket for objects that no job needs: of uploads and
+// attempts whose process died between object and row, and of jobs whose files could
+// not be removed when it was their time.
+func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error {
+	all := folders()
+	if s.walk.began.IsZero() || s.walk.folder == len(all) && time.Since(s.walk.began) >= s.cfg.Sweep.OrphanInterval {
+		s.walk = walk{began: time.Now()}
+	}
+	if s.walk.folder == len(all) {
+		return nil
+	}
+	for s.walk.folder < len(all) {
+		if time.Now().After(until) || ctx.Err() != nil {
+			return nil
+		}
+		f := all[s.walk.folder]
+		page, err := s.deps.Bucket.Objects(ctx, f.prefix, s.walk.after, s.cfg.Sweep.Batch)
+		if err != nil {
+			return err
+		}
+		// The walk goes on behind the page even if something in it can't be removed.
+		if len(page) < s.cfg.Sweep.Batch {
+			s.walk.folder, s.walk.after = s.walk.folder+1, ""
+		} else {
+			s.walk.after = page[len(page)-1].Key
+		}
+		if err := s.removeUnneeded(ctx, page, f.needed, r); err != nil {
+			return err
+		}
+	}
+	n, err := s.deps.Bucket.SweepUploads(ctx, max(minUploadAge, s.cfg.Sweep.OrphanAge))
+	r.Orphans += n
+	return err
+}
+
+// removeUnneeded removes the old objects of a page that no job needs. The rows are
+// asked after the list was made, so that a row that comes after its object is seen.
+func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, needed func(job.State) bool, r *Report) error {
+	owners := map[string]string{} // by key
+	var ids []string
+	for _, o := range page {
+		if id, ok := job.OwnerOfKey(o.Key); ok && o.Age >= s.cfg.Sweep.OrphanAge {
+			owners[o.Key] = id
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	states, err := s.deps.Jobs.States(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for key, id := range owners {
+		if state, ok := states[id]; ok && needed(state) {
+			continue
+		}
+		if err := s.deps.Bucket.Delete(ctx, key); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		r.Orphans++
+	}
+	return errors.Join(errs...)
+}

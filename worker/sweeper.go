@@ -1,0 +1,304 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+// SweepDeps are the parts that a sweeper works with; all are needed.
+type SweepDeps struct {
+	Jobs   SweepJobs
+	Queue  Queue
+	Hints  Publisher
+	Bucket SweepBucket
+}
+
+// SweepJobs finds and changes the rows that need something done.
+type SweepJobs interface {
+	Leaser
+	Outbox
+	Watcher
+	Ender
+	Expirer
+}
+
+// Leaser decides which of many sweepers sweeps.
+type Leaser interface {
+	Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error)
+	Unlease(ctx context.Context, name, holder string) error
+}
+
+// Outbox finds what the queue should know of, and may not (any more).
+type Outbox interface {
+	Overdue(ctx context.Context, stale time.Duration, limit int) ([]job.Job, error)
+	// Enqueued notes that the queue knows. The error wraps [job.ErrConflict] or
+	// [job.ErrNotFound] if the job does not wait for an attempt any more.
+	Enqueued(ctx context.Context, id string, attempt int) error
+	Untold(ctx context.Context, stale time.Duration, limit int) ([]job.Job, error)
+}
+
+// Watcher tells how jobs are.
+type Watcher interface {
+	// Lost are running jobs whose lease has passed.
+	Lost(ctx context.Context, limit int) ([]job.Job, error)
+	// States of jobs; those that are missing are no jobs.
+	States(ctx context.Context, ids []string) (map[string]job.State, error)
+}
+
+// Expirer finds and removes what has been kept for long enough.
+type Expirer interface {
+	Expirable(ctx context.Context, limit int) ([]job.Job, error)
+	// Expire's error wraps [job.ErrConflict] or [job.ErrNotFound] if the job has
+	// been expired, retried or deleted meanwhile.
+	Expire(ctx context.Context, id string) (job.Job, error)
+	Purge(ctx context.Context, keep time.Duration, limit int) (int, error)
+}
+
+// SweepBucket lists and removes objects.
+type SweepBucket interface {
+	Eraser
+	// Objects returns the first objects, at most limit of them, whose key begins
+	// with prefix and comes after another, in the order of their keys. Fewer than
+	// limit means that there are no more.
+	Objects(ctx context.Context, prefix, after string, limit int) ([]Object, error)
+}
+
+// Eraser removes objects; what is not there counts as removed.
+type Eraser interface {
+	Delete(ctx context.Context, key string) error
+	DeletePrefix(ctx context.Context, prefix string) error
+	// SweepUploads removes what is left of writers that were killed that long ago.
+	SweepUploads(ctx context.Context, olderThan time.Duration) (int, error)
+}
+
+// Object is what a list tells of an object.
+type Object struct {
+	Key string
+	// Age since it was written. This machine's clock counts here, and nowhere else;
+	// S3 refuses machines whose clock is wrong by more than a quarter of an hour.
+	Age time.Duration
+}
+
+// Report counts what a sweep did.
+type Report struct {
+	// Requeued jobs had lost their worker, Failed ones for the last time.
+	Requeued, Failed int
+	// Reminded jobs were told to the queue again.
+	Reminded int
+	// Notices were asked for again.
+	Notices int
+	// Expired jobs lost their files, Purged ones their rows.
+	Expired, Purged int
+	// Orphans are objects and unfinished uploads of nobody that were removed.
+	Orphans int
+}
+
+// Sweeper makes the queue and the bucket agree with the rows. It is for one
+// goroutine.
+type Sweeper struct {
+	cfg  Config
+	deps SweepDeps
+	log  *slog.Logger
+	walk walk
+}
+
+// lease is the name of the sweepers' lease.
+const lease = "sweeper"
+
+// NewSweeper makes a sweeper.
+func NewSweeper(cfg Config, deps SweepDeps) (*Sweeper, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket == nil {
+		return nil, errors.New("worker: a part of the sweeper is missing")
+	}
+	cfg = cfg.withDefaults()
+	return &Sweeper{cfg: cfg, deps: deps, log: cfg.Logger.With("sweeper", cfg.Name)}, nil
+}
+
+// Run sweeps, whenever it has the lease, until ctx is done.
+func (s *Sweeper) Run(ctx context.Context) error {
+	defer func() {
+		ctx, cancel := detached(ctx)
+		defer cancel()
+		if err := s.deps.Jobs.Unlease(ctx, lease, s.cfg.Name); err != nil {
+			s.log.Debug("the lease was not given back", "error", err)
+		}
+	}()
+	for {
+		s.turn(ctx)
+		every := s.cfg.Sweep.Interval
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every*3/4 + rand.N(every/2+1)):
+		}
+	}
+}
+
+// turn sweeps once if the lease can be had.
+func (s *Sweeper) turn(ctx context.Context) {
+	ttl := max(3*s.cfg.Sweep.Interval, time.Second)
+	ok, err := s.deps.Jobs.Lease(ctx, lease, s.cfg.Name, ttl)
+	if err != nil || !ok {
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("the sweepers' lease cannot be asked for", "error", err)
+		}
+		return
+	}
+	report, err := s.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.log.Warn("a sweep was not finished", "error", err)
+	}
+	if report != (Report{}) {
+		s.log.Info("swept", "requeued", report.Requeued, "failed", report.Failed, "reminded", report.Reminded,
+			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "orphans", report.Orphans)
+	}
+}
+
+// Sweep sweeps once, lease or not: all it does may be done by two at the same time.
+// One part that fails does not keep the others from their turn. What takes long, the
+// removal of files, is broken off after an interval and goes on in the next sweep, so
+// that lost jobs never wait for it.
+func (s *Sweeper) Sweep(ctx context.Context) (Report, error) {
+	var r Report
+	until := time.Now().Add(s.cfg.Sweep.Interval)
+	var errs []error
+	for _, part := range []func(context.Context, time.Time, *Report) error{
+		s.lost, s.remind, s.notices, s.expire, s.purge, s.orphans,
+	} {
+		if err := part(ctx, until, &r); err != nil {
+			errs = append(errs, fmt.Errorf("worker: sweep: %w", err))
+		}
+	}
+	return r, errors.Join(errs...)
+}
+
+// lost queues running jobs again whose worker gives no sign of life.
+func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
+	found, err := s.deps.Jobs.Lost(ctx, s.cfg.Sweep.Batch)
+	if err != nil {
+		return err
+	}
+	for _, j := range found {
+		why := job.Failure{Code: job.WorkerLost}
+		last := j.Tries >= s.cfg.MaxTries
+		if last {
+			_, err = s.deps.Jobs.Fail(ctx, j.ID, j.Attempt, why, s.cfg.Retention)
+		} else {
+			_, err = s.deps.Jobs.Release(ctx, j.ID, j.Attempt, 0, &why)
+		}
+		if errors.Is(err, job.ErrLost) {
+			continue // it has ended meanwhile, or another sweeper was quicker
+		}
+		if err != nil {
+			return err
+		}
+		s.log.Warn("a job has lost its worker", "job", j.ID, "attempt", j.Attempt, "by", j.Worker, "tries", j.Tries, "last", last)
+		s.publish(ctx, j.ID)
+		// If the queue does not take it, the parts that follow will find it.
+		if last {
+			r.Failed++
+			err = s.notify(ctx, j)
+		} else {
+			r.Requeued++
+			err = s.deps.Queue.Convert(ctx, j.ID, j.Attempt, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remind tells the queue again of jobs that wait for long: it may have lost them.
+func (s *Sweeper) remind(ctx context.Context, _ time.Time, r *Report) error {
+	found, err := s.deps.Jobs.Overdue(ctx, s.cfg.Sweep.Stale, s.cfg.Sweep.Batch)
+	if err != nil {
+		return err
+	}
+	for _, j := range found {
+		if err := s.deps.Queue.Convert(ctx, j.ID, j.Attempt, 0); err != nil {
+			return err
+		}
+		r.Reminded++
+		if err := s.deps.Jobs.Enqueued(ctx, j.ID, j.Attempt); err != nil && !moved(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved reports that a job has gone on since it was found. A worker that was told of
+// it may have begun by now.
+func moved(err error) bool {
+	return errors.Is(err, job.ErrConflict) || errors.Is(err, job.ErrNotFound)
+}
+
+// notices asks again for mails that have not been sent.
+func (s *Sweeper) notices(ctx context.Context, _ time.Time, r *Report) error {
+	found, err := s.deps.Jobs.Untold(ctx, s.cfg.Sweep.Stale, s.cfg.Sweep.Batch)
+	if err != nil {
+		return err
+	}
+	for _, j := range found {
+		if err := s.notify(ctx, j); err != nil {
+			return err
+		}
+		r.Notices++
+	}
+	return nil
+}
+
+func (s *Sweeper) notify(ctx context.Context, j job.Job) error {
+	if j.NotifyTo == "" {
+		return nil
+	}
+	return s.deps.Queue.Notify(ctx, j.ID, j.Attempt)
+}
+
+// expire removes the files of jobs that ended long ago.
+func (s *Sweeper) expire(ctx context.Context, until time.Time, r *Report) error {
+	found, err := s.deps.Jobs.Expirable(ctx, s.cfg.Sweep.Batch)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, j := range found {
+		if time.Now().After(until) || ctx.Err() != nil {
+			break
+		}
+		// The files go first: a row that is still there brings a sweeper back.
+		err := errors.Join(s.deps.Bucket.Delete(ctx, job.SourceKey(j.ID)), s.deps.Bucket.DeletePrefix(ctx, job.ResultPrefix(j.ID)))
+		if err == nil {
+			_, err = s.deps.Jobs.Expire(ctx, j.ID)
+		}
+		switch {
+		case err == nil:
+			s.publish(ctx, j.ID)
+			r.Expired++
+		case !moved(err):
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// purge removes the rows of jobs that expired long ago.
+func (s *Sweeper) purge(ctx context.Context, _ time.Time, r *Report) (err error) {
+	r.Purged, err = s.deps.Jobs.Purge(ctx, s.cfg.Sweep.Keep, s.cfg.Sweep.Batch)
+	return err
+}
+
+func (s *Sweeper) publish(ctx context.Context, id string) {
+	if err := s.deps.Hints.Publish(ctx, id); err != nil {
+		s.log.Debug("a hint was lost", "job", id, "error", err)
+	}
+}
