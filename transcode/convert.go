@@ -72,6 +72,8 @@ type conversion struct {
 	shown   presentation
 	mux     *muxer
 
+	parallel *parallelEncoder // nil if there is one LAME
+
 	settings Settings
 	samples  int64 // of the MP3
 	expected int64 // -1 if not known
@@ -175,7 +177,7 @@ func (c *conversion) transcode() error {
 		return err
 	}
 	defer r.close()
-	enc, err := newSerialEncoder(c.settings.Encoding, rate, channels, r.format, c.frame)
+	enc, err := c.newEncoder(r)
 	if err != nil {
 		return &Error{Op: "encode", Err: err}
 	}
@@ -191,6 +193,21 @@ func (c *conversion) transcode() error {
 		return c.nothing()
 	}
 	return c.finish(mp3.Padding(c.samples, c.mux.frames, blockSize(rate), lameDelay))
+}
+
+// newEncoder returns the encoder that the options and the length ask for.
+func (c *conversion) newEncoder(r *resampler) (encoder, error) {
+	v := voice{encoding: c.settings.Encoding, rate: r.to.rate, channels: r.to.channels, format: r.format}
+	frames := int64(-1)
+	if c.expected >= 0 {
+		frames = lameFrames(c.expected, r.to.block)
+	}
+	p, most := planFor(frames), c.opts.Parallelism
+	if p.serial() || most == 1 || most == 0 && processors.size() == 1 {
+		return newSerialEncoder(c.src.ctx, v, processors, c.frame)
+	}
+	c.parallel = newParallelEncoder(c.src.ctx, v, p, processors, most, r.block, c.frame)
+	return c.parallel, nil
 }
 
 // cut returns the cut that the options ask for in samples of a rate.
@@ -297,7 +314,8 @@ func (c *conversion) encode(b *batch, r *resampler, finished bool) error {
 		if err := fail("encode", b.flush()); err != nil {
 			return err
 		}
-		c.tell(r.taken, false)
+		// The encoder may be behind.
+		c.tell(min(r.taken, c.mux.frames*int64(r.to.block)), false)
 		if !ok {
 			return nil
 		}
@@ -434,7 +452,7 @@ func sampleTime(samples int64, rate int) time.Duration {
 
 func (c *conversion) result() *Result {
 	d := c.decoder
-	return &Result{
+	r := &Result{
 		Track:         c.describeTrack(),
 		Settings:      c.settings,
 		Samples:       c.samples,
@@ -446,5 +464,10 @@ func (c *conversion) result() *Result {
 		DecodeErrors:  d.errors,
 		Partial:       c.partial != nil,
 		PartialReason: c.partial,
+		Chunks:        1,
 	}
+	if p := c.parallel; p != nil {
+		r.Chunks, r.Unspliced = p.spliced+1, p.unspliced
+	}
+	return r
 }

@@ -7,12 +7,17 @@ package transcode
 
 // mp3lathe_encode sends frames to an encoder, or its end if there are none, and
 // collects the packets that come out, one after the other, in buf. sizes gets the
-// size of each. It returns how many there are, or a libav error.
+// size of each. It returns how many there are, or a libav error; AVERROR_EXIT when
+// stop is set, at which it looks before each frame.
 static int mp3lathe_encode(AVCodecContext *c, AVFrame **frames, int n,
-		uint8_t *buf, int room, int *sizes, int most) {
+		uint8_t *buf, int room, int *sizes, int most, const int *stop) {
 	AVPacket *packet = av_packet_alloc();
 	int count = 0, i = 0, err = packet ? 0 : AVERROR(ENOMEM);
 	while (err >= 0) {
+		if (__atomic_load_n(stop, __ATOMIC_RELAXED)) {
+			err = AVERROR_EXIT;
+			break;
+		}
 		if ((err = avcodec_send_frame(c, n ? frames[i] : NULL)) < 0)
 			break;
 		while ((err = avcodec_receive_packet(c, packet)) >= 0) {
@@ -38,8 +43,10 @@ static int mp3lathe_encode(AVCodecContext *c, AVFrame **frames, int n,
 import "C"
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/asticode/go-astiav"
@@ -50,18 +57,19 @@ import (
 // encoder is the stage that turns blocks of PCM into MP3 frames, in order. A
 // block holds the samples of one MP3 frame; only the last may be shorter.
 type encoder interface {
-	// encode takes at most batchBlocks blocks. The caller may write to them
-	// again afterwards.
+	// encode takes at most batchBlocks blocks. It may keep them and put others, to
+	// be written to, in their place.
 	encode(blocks []*astiav.Frame) error
 	// finish gives out the frames that are still held back.
 	finish() error
 	close()
 }
 
-// batchBlocks is how many blocks are encoded in one call into C. A frame takes LAME
-// some hundred microseconds, and a call that long for each keeps the Go scheduler
-// busy with handing the processor back and forth; see also batch.flush. A call for
-// this many ends within a few milliseconds, in which a cancellation waits.
+// batchBlocks is how many blocks are encoded in one call into C by an encoder that
+// works alone. A frame takes LAME some hundred microseconds, and a call that long
+// for each keeps the Go scheduler busy with handing the processor back and forth;
+// see also batch.flush. A call for this many ends within a few milliseconds, in
+// which a cancellation waits.
 const batchBlocks = 16
 
 // maxMP3Frame is the size of the largest frame: 320 kb/s at 32 kHz, with padding.
@@ -71,42 +79,49 @@ const maxMP3Frame = 1441
 // without the 529 samples that every decoder adds.
 const lameDelay = 576
 
-// serialEncoder runs one LAME.
-type serialEncoder struct {
+// voice is what all LAMEs of a stream have in common.
+type voice struct {
+	encoding Encoding
+	rate     int // Hz
+	channels int
+	format   astiav.SampleFormat // of the blocks: S16P, S32P or FLTP
+}
+
+// lame is one LAME.
+type lame struct {
 	context *astiav.CodecContext
-	emit    func([]byte) error // takes each MP3 frame
 	frames  []*C.AVFrame
 	buf     []byte
 	sizes   []C.int
+	count   int // of the packets in buf
 }
 
-// newSerialEncoder opens LAME for blocks of blockSize samples in one of its sample
-// formats (S16P, S32P, FLTP).
-func newSerialEncoder(e Encoding, rate, channels int, format astiav.SampleFormat, emit func([]byte) error) (*serialEncoder, error) {
+// newLAME opens a LAME that is given at most batch blocks at a time.
+func newLAME(v voice, batch int) (*lame, error) {
 	codec := astiav.FindEncoderByName("libmp3lame")
 	if codec == nil {
 		return nil, errors.New("this build of libav has no libmp3lame")
 	}
 	// More than the blocks of a batch may come out at the end.
-	const most = batchBlocks + 8
-	s := &serialEncoder{
-		context: astiav.AllocCodecContext(codec), emit: emit,
-		buf: make([]byte, most*maxMP3Frame), sizes: make([]C.int, most),
+	most := batch + 8
+	l := &lame{
+		context: astiav.AllocCodecContext(codec),
+		buf:     make([]byte, most*maxMP3Frame), sizes: make([]C.int, most),
 	}
 	owners.Add(1)
-	if s.context == nil {
-		s.close()
+	if l.context == nil {
+		l.close()
 		return nil, errNoMemory
 	}
-	c := s.context
-	c.SetSampleFormat(format)
-	c.SetSampleRate(rate)
-	c.SetChannelLayout(target{channels: channels}.layout())
-	c.SetTimeBase(astiav.NewRational(1, rate))
+	c := l.context
+	c.SetSampleFormat(v.format)
+	c.SetSampleRate(v.rate)
+	c.SetChannelLayout(target{channels: v.channels}.layout())
+	c.SetTimeBase(astiav.NewRational(1, v.rate))
 	options := astiav.NewDictionary()
 	defer options.Free()
 	var err error
-	switch e.mode {
+	switch e := v.encoding; e.mode {
 	case modeCBR:
 		c.SetBitRate(int64(e.value) * 1000)
 	case modeABR:
@@ -121,11 +136,91 @@ func newSerialEncoder(e Encoding, rate, channels int, format astiav.SampleFormat
 		err = c.Open(codec, options)
 	}
 	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("LAME does not take %v at %d Hz: %w", e, rate, err)
+		l.close()
+		return nil, fmt.Errorf("LAME does not take %v at %d Hz: %w", v.encoding, v.rate, err)
 	}
-	return s, nil
+	return l, nil
 }
+
+// encode encodes blocks, or the end if there are none. It gives up soon after stop
+// becomes 1.
+func (l *lame) encode(blocks []*astiav.Frame, stop *atomic.Int32) error {
+	l.frames = l.frames[:0]
+	for _, b := range blocks {
+		l.frames = append(l.frames, av(b))
+	}
+	n := len(l.frames)
+	if n == 0 {
+		l.frames = append(l.frames, nil)
+	}
+	l.count = int(C.mp3lathe_encode(
+		(*C.AVCodecContext)(l.context.UnsafePointer()), &l.frames[0], C.int(n),
+		(*C.uint8_t)(unsafe.Pointer(&l.buf[0])), C.int(len(l.buf)), &l.sizes[0], C.int(len(l.sizes)),
+		(*C.int)(unsafe.Pointer(stop))))
+	if l.count < 0 {
+		return fmt.Errorf("LAME: %w", astiav.Error(l.count))
+	}
+	return nil
+}
+
+// packets hands over what the last encode made, valid until the next.
+func (l *lame) packets(take func([]byte) error) error {
+	at := 0
+	for _, size := range l.sizes[:l.count] {
+		if err := take(l.buf[at:][:size]); err != nil {
+			return err
+		}
+		at += int(size)
+	}
+	return nil
+}
+
+func (l *lame) close() {
+	owners.Add(-1)
+	if l.context != nil {
+		l.context.Free()
+	}
+}
+
+// serialEncoder encodes a stream with one LAME.
+type serialEncoder struct {
+	ctx   context.Context
+	lame  *lame
+	share *share
+	emit  func([]byte) error // takes each MP3 frame
+	stop  atomic.Int32       // stays 0: the calls are short
+}
+
+func newSerialEncoder(ctx context.Context, v voice, p *pool, emit func([]byte) error) (*serialEncoder, error) {
+	l, err := newLAME(v, batchBlocks)
+	if err != nil {
+		return nil, err
+	}
+	return &serialEncoder{ctx: ctx, lame: l, share: &share{pool: p}, emit: emit}, nil
+}
+
+func (s *serialEncoder) encode(blocks []*astiav.Frame) error {
+	if len(blocks) == 0 {
+		return nil
+	}
+	return s.run(blocks)
+}
+
+func (s *serialEncoder) finish() error { return s.run(nil) }
+
+func (s *serialEncoder) run(blocks []*astiav.Frame) error {
+	if err := s.share.enter(s.ctx); err != nil {
+		return err
+	}
+	err := s.lame.encode(blocks, &s.stop)
+	s.share.leave()
+	if err != nil {
+		return err
+	}
+	return s.lame.packets(s.emit)
+}
+
+func (s *serialEncoder) close() { s.lame.close() }
 
 // blockSize returns the samples of an MP3 frame at a sample rate in Hz, per
 // channel (ISO/IEC 11172-3 and 13818-3).
@@ -134,44 +229,6 @@ func blockSize(rate int) int {
 		return 1152
 	}
 	return 576
-}
-
-func (s *serialEncoder) encode(blocks []*astiav.Frame) error {
-	s.frames = s.frames[:0]
-	for _, b := range blocks {
-		s.frames = append(s.frames, av(b))
-	}
-	if len(blocks) == 0 {
-		return nil
-	}
-	return s.run(&s.frames[0], len(blocks))
-}
-
-func (s *serialEncoder) finish() error { return s.run(nil, 0) }
-
-// run encodes n frames, or the end, and gives out what comes of it.
-func (s *serialEncoder) run(frames **C.AVFrame, n int) error {
-	count := int(C.mp3lathe_encode(
-		(*C.AVCodecContext)(s.context.UnsafePointer()), frames, C.int(n),
-		(*C.uint8_t)(unsafe.Pointer(&s.buf[0])), C.int(len(s.buf)), &s.sizes[0], C.int(len(s.sizes))))
-	if count < 0 {
-		return fmt.Errorf("LAME: %w", astiav.Error(count))
-	}
-	at := 0
-	for _, size := range s.sizes[:count] {
-		if err := s.emit(s.buf[at:][:size]); err != nil {
-			return err
-		}
-		at += int(size)
-	}
-	return nil
-}
-
-func (s *serialEncoder) close() {
-	owners.Add(-1)
-	if s.context != nil {
-		s.context.Free()
-	}
 }
 
 // lameFrames returns how many frames LAME makes of a number of samples when it is

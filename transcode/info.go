@@ -117,6 +117,12 @@ type Result struct {
 	BytesRead int64 `json:"bytes_read"`
 	// BytesWritten to the destination, tags included.
 	BytesWritten int64 `json:"bytes_written"`
+	// Chunks is how many pieces of the stream were encoded apart and spliced; 1 if
+	// one encoder made all of it, 0 if the MP3 track was copied.
+	Chunks int `json:"chunks"`
+	// Unspliced is how many further pieces were begun in vain: no splice was found,
+	// and the encoder of the piece before went on.
+	Unspliced int `json:"unspliced"`
 	// WallTime that the conversion took.
 	WallTime time.Duration `json:"wall_time"`
 	// DecodeErrors is the number of compressed frames that could not be decoded

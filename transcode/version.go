@@ -7,6 +7,7 @@ package transcode
 import "C"
 
 import (
+	"context"
 	"regexp"
 	"sync"
 
@@ -36,7 +37,8 @@ var lameVersion = sync.OnceValue(func() string {
 		}
 		return nil
 	}
-	enc, err := newSerialEncoder(CBR(320), 44100, 1, astiav.SampleFormatS16P, look)
+	v := voice{encoding: CBR(320), rate: 44100, channels: 1, format: astiav.SampleFormatS16P}
+	enc, err := newSerialEncoder(context.Background(), v, processors, look)
 	if err != nil {
 		return ""
 	}

@@ -48,9 +48,10 @@ type convertCmd struct {
 	NoCover bool     `group:"Tags:" help:"Leave out the source's cover art."`
 	ID3v24  bool     `name:"id3v24" group:"Tags:" help:"Write ID3v2.4 tags. Default: ID3v2.3, which every player reads."`
 
-	Jobs  int  `short:"j" group:"Running:" placeholder:"N" help:"Convert this many files at once. Default: one for each processor (${cpus})."`
-	Quiet bool `short:"q" group:"Running:" help:"Print errors only."`
-	JSON  bool `name:"json" group:"Running:" help:"Print one JSON object for each input (docs/cli.md)."`
+	Jobs        int  `short:"j" group:"Running:" placeholder:"N" help:"Convert this many files at once. Default: one for each processor (${cpus})."`
+	Parallelism int  `group:"Running:" placeholder:"N" help:"Encoders at work on one file: 1 for a single one; from 2 on, the MP3 is the same whatever N. Default: as many as there are processors without work."`
+	Quiet       bool `short:"q" group:"Running:" help:"Print errors only."`
+	JSON        bool `name:"json" group:"Running:" help:"Print one JSON object for each input (docs/cli.md)."`
 }
 
 func (*convertCmd) usage() string { return "mp3lathe convert IN... [OUT] [flags]" }
@@ -146,6 +147,7 @@ func (c *convertCmd) options() (transcode.Options, error) {
 		return transcode.Options{}, err
 	}
 	o := worker.Options(s)
+	o.Parallelism = c.Parallelism
 	if c.Cover != "" {
 		data, err := readCover(c.Cover)
 		if err != nil {

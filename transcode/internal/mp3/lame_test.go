@@ -109,7 +109,7 @@ func TestLAME(t *testing.T) {
 
 // splitInfo returns the audio frames of the file, and its Info frame if it has
 // one: LAME writes none where its fixed layout has no room.
-func splitInfo(t *testing.T, file []byte) ([]frame, *frame) {
+func splitInfo(t testing.TB, file []byte) ([]frame, *frame) {
 	t.Helper()
 	frames := framesOf(t, file)
 	if !bytes.Equal(join(frames), file) {

@@ -1,0 +1,18 @@
+package transcode
+
+import (
+	"testing"
+
+	"github.com/asticode/go-astiav"
+)
+
+// BenchmarkNewLAME is what another encoder costs, apart from encoding.
+func BenchmarkNewLAME(b *testing.B) {
+	for b.Loop() {
+		l, err := newLAME(voice{encoding: DefaultEncoding, rate: 44100, channels: 2, format: astiav.SampleFormatFltp}, workerBatch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.close()
+	}
+}

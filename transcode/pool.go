@@ -1,0 +1,109 @@
+package transcode
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+)
+
+// pool lets no more encoders run at once than there are processors, and shares
+// these among the conversions of a process: a lone one may have all, and nobody
+// waits while somebody else has more. An encoder takes a turn for every batch of
+// blocks, some milliseconds.
+type pool struct {
+	size func() int // turns at once
+
+	mu      sync.Mutex
+	running int
+	waiting []*turn // in the order in which they came
+}
+
+// turn is a request for one.
+type turn struct {
+	of    *share
+	begin chan struct{}
+}
+
+// processors is the pool of this process. GOMAXPROCS can change while it runs, with
+// the limits of a container.
+var processors = &pool{size: func() int { return runtime.GOMAXPROCS(0) }}
+
+// share is what one conversion has of a pool.
+type share struct {
+	pool    *pool
+	running int // of the conversion's encoders
+}
+
+// enter waits for a turn. It fails only with ctx's error.
+func (s *share) enter(ctx context.Context) error {
+	p := s.pool
+	p.mu.Lock()
+	if p.running < p.size() && len(p.waiting) == 0 {
+		p.running++
+		s.running++
+		p.mu.Unlock()
+		return nil
+	}
+	t := &turn{of: s, begin: make(chan struct{})}
+	p.waiting = append(p.waiting, t)
+	p.grant()
+	p.mu.Unlock()
+	select {
+	case <-t.begin:
+		return nil
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	i := slices.Index(p.waiting, t)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 { // it began just now
+		s.leave()
+	}
+	return ctx.Err()
+}
+
+// leave ends a turn.
+func (s *share) leave() {
+	p := s.pool
+	p.mu.Lock()
+	p.running--
+	s.running--
+	p.grant()
+	p.mu.Unlock()
+}
+
+// grant lets those begin for whom there is room: first who has the least, and of
+// those who came first.
+func (p *pool) grant() {
+	for len(p.waiting) > 0 && p.running < p.size() {
+		first := 0
+		for i, t := range p.waiting {
+			if t.of.running < p.waiting[first].of.running {
+				first = i
+			}
+		}
+		t := p.waiting[first]
+		p.waiting = slices.Delete(p.waiting, first, first+1)
+		p.running++
+		t.of.running++
+		close(t.begin)
+	}
+}
+
+// idle reports whether there are processors that nobody has or waits for.
+func (p *pool) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running < p.size() && len(p.waiting) == 0
+}
+
+// crowded reports whether somebody else waits.
+func (s *share) crowded() bool {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	return slices.ContainsFunc(s.pool.waiting, func(t *turn) bool { return t.of != s })
+}
