@@ -113,6 +113,13 @@ func (e *parallelEncoder) close() {
 	e.blocks.free()
 }
 
+func (c *chunk) open(v voice) func() error {
+	return func() (err error) {
+		c.lame, err = newLAME(v, workerBatch)
+		return err
+	}
+}
+
 func (c *chunk) close() {
 	if c.lame != nil {
 		c.lame.close()
@@ -123,15 +130,11 @@ func (c *chunk) close() {
 // encode keeps the blocks, and returns when there is room for more.
 func (e *parallelEncoder) encode(blocks []*astiav.Frame) error {
 	e.mu.Lock()
-	for i, b := range blocks {
-		other, err := e.blocks.push(b, e.spare)
-		if err != nil {
-			e.mu.Unlock()
-			return err
-		}
-		blocks[i] = other
-	}
+	err := e.blocks.swap(blocks, e.spare)
 	e.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return e.advance(func() bool { return e.blocks.len() < e.room() })
 }
 
@@ -178,10 +181,7 @@ func (e *parallelEncoder) advance(enough func() bool) error {
 			return err
 		}
 		if len(e.sizes) > 0 {
-			e.mu.Unlock()
-			err := e.give()
-			e.mu.Lock()
-			if err != nil {
+			if err := e.unlocked(e.give); err != nil {
 				return err
 			}
 		}
@@ -194,6 +194,14 @@ func (e *parallelEncoder) advance(enough func() bool) error {
 			e.change.Wait()
 		}
 	}
+}
+
+// unlocked calls f while the lock, which is held, is not. f may panic: the caller's
+// writer is called in it.
+func (e *parallelEncoder) unlocked(f func() error) error {
+	e.mu.Unlock()
+	defer e.mu.Lock()
+	return f()
 }
 
 // give hands on the frames that were laid. The destination may be slow; nobody
@@ -347,22 +355,16 @@ func (e *parallelEncoder) work() {
 		c := e.chunks[i]
 		c.taken = true
 		if err := e.run(c); err != nil {
-			e.mu.Unlock()
-			e.fail(err)
-			e.mu.Lock()
+			_ = e.unlocked(func() error { e.fail(err); return nil })
 		}
 	}
 }
 
 // run encodes a chunk.
 func (e *parallelEncoder) run(c *chunk) error {
-	e.mu.Unlock()
-	l, err := newLAME(e.voice, workerBatch)
-	e.mu.Lock()
-	if err != nil {
+	if err := e.unlocked(c.open(e.voice)); err != nil {
 		return err
 	}
-	c.lame = l
 	for e.err == nil && !c.dropped && !c.done {
 		more, err := e.step(c)
 		if err != nil {
@@ -392,13 +394,13 @@ func (e *parallelEncoder) step(c *chunk) (bool, error) {
 	if int64(len(c.batch)) < wanted && !e.ended {
 		return false, nil
 	}
-	e.mu.Unlock()
-	err := e.share.enter(e.ctx)
-	if err == nil {
-		err = c.lame.encode(c.batch, &e.stop)
-		e.share.leave()
-	}
-	e.mu.Lock()
+	err := e.unlocked(func() error {
+		if err := e.share.enter(e.ctx); err != nil {
+			return err
+		}
+		defer e.share.leave()
+		return c.lame.encode(c.batch, &e.stop)
+	})
 	if err == nil {
 		err = c.lame.packets(c.frames.Add)
 	}

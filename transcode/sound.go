@@ -12,21 +12,24 @@ type sound struct {
 
 func (s *sound) len() int64 { return s.end - s.begin }
 
-// push appends a block and returns another in its place, which fresh makes if there
-// is none.
-func (s *sound) push(block *astiav.Frame, fresh func() (*astiav.Frame, error)) (*astiav.Frame, error) {
-	var other *astiav.Frame
-	if n := len(s.spare); n > 0 {
-		other, s.spare = s.spare[n-1], s.spare[:n-1]
-	} else {
-		var err error
-		if other, err = fresh(); err != nil {
-			return nil, err
+// swap appends blocks and puts others in their place, which fresh makes where there
+// are none.
+func (s *sound) swap(blocks []*astiav.Frame, fresh func() (*astiav.Frame, error)) error {
+	for i, b := range blocks {
+		var other *astiav.Frame
+		if n := len(s.spare); n > 0 {
+			other, s.spare = s.spare[n-1], s.spare[:n-1]
+		} else {
+			var err error
+			if other, err = fresh(); err != nil {
+				return err
+			}
 		}
+		s.blocks = append(s.blocks, b)
+		s.end++
+		blocks[i] = other
 	}
-	s.blocks = append(s.blocks, block)
-	s.end++
-	return other, nil
+	return nil
 }
 
 // read appends the blocks from..to-1 to dst, as far as they have come.

@@ -102,6 +102,7 @@ func (w *Worker) convert(ctx context.Context, j job.Job, progress func(transcode
 
 	opts := Options(j.Settings)
 	opts.Limits = bounded(w.cfg.Limits, j.Settings.MaxDuration)
+	opts.Parallelism = w.cfg.Parallelism
 	opts.Progress = progress
 	r, err := transcode.Convert(ctx, sink{ctx, dst}, source{src}, &opts)
 	if err != nil {

@@ -31,6 +31,10 @@ type Config struct {
 	Backoff, MaxBackoff time.Duration
 	// Retention of an ended job's files. Default 7 days.
 	Retention time.Duration
+	// Parallelism is how many encoders may work on one job: see
+	// [transcode.Options]. 0 leaves none idle while there is work, and gives each job
+	// its processor when there are as many.
+	Parallelism int
 	// Limits of a conversion.
 	Limits transcode.Limits
 	// Sweep is about the sweeper.

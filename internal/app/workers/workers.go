@@ -19,6 +19,7 @@ import (
 // Flags are the settings of a worker.
 type Flags struct {
 	Concurrency int           `group:"Conversion:" placeholder:"N" env:"MP3LATHE_CONCURRENCY" help:"Jobs that are converted at the same time. Default: one for each processor."`
+	Parallelism int           `group:"Conversion:" placeholder:"N" env:"MP3LATHE_PARALLELISM" help:"Encoders at work on one job. From 2 on, an MP3 is the same whatever N; 1 is a single one. Default: as many as there are processors without work."`
 	JobTimeout  time.Duration `group:"Conversion:" placeholder:"TIME" default:"2h" env:"MP3LATHE_JOB_TIMEOUT" help:"Longest time that one attempt may take."`
 	MaxLength   time.Duration `group:"Conversion:" placeholder:"TIME" default:"24h" env:"MP3LATHE_MAX_LENGTH" help:"Longest MP3."`
 	MaxTries    int           `group:"Conversion:" placeholder:"N" default:"5" env:"MP3LATHE_MAX_TRIES" help:"Attempts before a job fails for reasons that are not its file's."`
@@ -36,7 +37,8 @@ type Flags struct {
 func Run(ctx context.Context, p *app.Parts, flags Flags, health string) error {
 	cfg := worker.Config{
 		Name: app.Hostname(), Lease: flags.Lease, Timeout: flags.JobTimeout, MaxTries: flags.MaxTries, Retention: flags.Retention,
-		Limits: transcode.Limits{Duration: flags.MaxLength}, Logger: p.Log,
+		Parallelism: flags.Parallelism,
+		Limits:      transcode.Limits{Duration: flags.MaxLength}, Logger: p.Log,
 		Sweep: worker.SweepConfig{Interval: flags.SweepInterval, Stale: flags.SweepStale, OrphanAge: flags.OrphanAge},
 	}
 	w, err := worker.New(cfg, worker.Deps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket)})
