@@ -30,6 +30,8 @@ type parallelEncoder struct {
 	emit  func([]byte) error            // takes each MP3 frame
 	unctx func() bool                   // ends the watch over ctx
 
+	splice func(left, right *mp3.Unpacker, level int, from, to, near int64) (int64, bool) // mp3.Splice
+
 	workers sync.WaitGroup
 	stop    atomic.Int32
 
@@ -78,6 +80,7 @@ var errClosed = errors.New("the encoder was closed")
 func newParallelEncoder(ctx context.Context, v voice, p plan, pool *pool, most int, spare func() (*astiav.Frame, error), emit func([]byte) error) *parallelEncoder {
 	e := &parallelEncoder{
 		ctx: ctx, voice: v, plan: p, share: &share{pool: pool}, most: most, eager: most > 0, spare: spare, emit: emit,
+		splice: mp3.Splice,
 	}
 	if !e.eager {
 		e.most = pool.size()
@@ -92,13 +95,14 @@ func newParallelEncoder(ctx context.Context, v voice, p plan, pool *pool, most i
 	return e
 }
 
-// fail ends the work. The first error is the one that counts.
+// fail ends the work. The first error is the one that counts: encoders are stopped,
+// which is an error to each of them, after it is known.
 func (e *parallelEncoder) fail(err error) {
-	e.stop.Store(1)
 	e.mu.Lock()
 	if e.err == nil {
 		e.err = err
 	}
+	e.stop.Store(1)
 	e.mu.Unlock()
 	e.change.Broadcast()
 }
@@ -174,8 +178,8 @@ func (e *parallelEncoder) advance(enough func() bool) error {
 	for {
 		e.divide()
 		more, err := e.lay()
-		if err == nil {
-			err = e.err
+		if e.err != nil {
+			err = e.err // what lay says may follow from it
 		}
 		if err != nil {
 			return err
@@ -286,7 +290,7 @@ func (e *parallelEncoder) lay() (bool, error) {
 			return false, nil
 		}
 		// So near to the stream's end, a splice is not worth its while.
-	} else if n, ok := mp3.Splice(&left.frames, &right.frames, e.packer.Level(), e.next, left.end, right.splice); ok {
+	} else if n, ok := e.splice(&left.frames, &right.frames, e.packer.Level(), e.next, left.end, right.splice); ok {
 		if err := e.take(left, n); err != nil {
 			return false, err
 		}
@@ -316,7 +320,8 @@ func (e *parallelEncoder) take(c *chunk, until int64) error {
 func (e *parallelEncoder) goOn(left, right *chunk) {
 	left.done, left.onward = false, true
 	left.end += onward
-	if left.end < right.end-window {
+	// Splice looks as far ahead as the right one goes, or it would wait forever.
+	if left.end < right.end-window-mp3.Lookahead {
 		return
 	}
 	left.end = right.end
@@ -365,19 +370,17 @@ func (e *parallelEncoder) run(c *chunk) error {
 	if err := e.unlocked(c.open(e.voice)); err != nil {
 		return err
 	}
-	for e.err == nil && !c.dropped && !c.done {
-		more, err := e.step(c)
-		if err != nil {
-			return err
-		}
-		if !more {
+	var err error
+	for err == nil && e.err == nil && !c.dropped && !c.done {
+		var more bool
+		if more, err = e.step(c); err == nil && !more {
 			e.change.Wait()
 		}
 	}
 	if c.dropped {
 		c.close()
 	}
-	return nil
+	return err
 }
 
 // step encodes the next batch of a chunk. It returns false if the blocks for it
