@@ -45,7 +45,6 @@ check_build() {
 	if [ "${LIBAV:-}" = system ] || "$root/scripts/libav.sh" path >/dev/null 2>&1; then
 		return
 	fi
-	needs_library libmp3lame.a libmp3lame-dev
 	needs_command xz xz-utils
 	case $(uname -m) in
 	x86_64 | i?86) needs_command nasm nasm ;; # for FFmpeg's parts in assembly

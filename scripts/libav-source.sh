@@ -1,24 +1,38 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# How scripts/libav.sh gets FFmpeg's source; sourced by it, never run.
+# How scripts/libav.sh gets the sources of FFmpeg and LAME; sourced by it, never run.
 #
 # go-astiav v0.39 fits the FFmpeg 7 line. Debian's archive may offer a later release of this line
-# than the one pinned here, and it is taken then: apt has checked its signature. The checksum is that
-# of the release tarball, which carries the signature of FFmpeg's release key; Debian's source package
-# holds the same bytes, and its patches are not applied (there were none at 7.1.5).
+# than the one pinned here, and it is taken then: apt has checked its signature. The checksums are those
+# of the release tarballs; FFmpeg's carries the signature of its release key. Debian's source packages
+# hold the same bytes, and their patches are not applied (FFmpeg 7.1.5 has none; LAME's are about its
+# command and its texts).
 
 line=7.1
 pinned=7.1.5
-pinned_sha256=de668509caf9e35e3cd162473441fdb29538c6d96ed080292b3cf9e6fc5d558f
-tarball_url=https://ffmpeg.org/releases/ffmpeg-$pinned.tar.xz
+lame_pinned=3.100
 debian_suite=trixie
 sources=$cache/sources
+
+# What is wanted: the package, its line, the pinned release of it, its form, its checksum, its address.
+want_ffmpeg() {
+	name=ffmpeg title=FFmpeg branch=$line release=$pinned form=tar.xz
+	checksum=de668509caf9e35e3cd162473441fdb29538c6d96ed080292b3cf9e6fc5d558f
+	tarball_url=https://ffmpeg.org/releases/ffmpeg-$release.tar.xz
+}
+want_lame() {
+	name=lame title=LAME branch=$lame_pinned release=$lame_pinned form=tar.gz
+	checksum=ddfe36cab873794038ae2c1210557ad34857a4b6bdc515785d1da9e175b1da1e
+	tarball_url=https://downloads.sourceforge.net/project/lame/lame/$release/lame-$release.tar.gz
+}
 
 sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1; }
 
 older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
-# Leaves the tarball in $sources, and its path in $tarball.
+# get_source ffmpeg or lame leaves the tarball in $sources, and its path in $tarball.
 get_source() {
+	local name title branch release form checksum tarball_url
+	"want_$1"
 	tarball=$(cached_source)
 	if [ -n "$tarball" ]; then
 		step "using the source in the cache, $(basename "$tarball")"
@@ -27,7 +41,7 @@ get_source() {
 	mkdir -p "$sources"
 	local why
 	if has apt-get; then
-		step "getting the source of FFmpeg $line from Debian's signed archive, with apt"
+		step "getting the source of $title $branch from Debian's signed archive, with apt"
 		if source_from_debian; then
 			return
 		fi
@@ -35,18 +49,18 @@ get_source() {
 	else
 		why="no apt here"
 	fi
-	step "getting ffmpeg-$pinned.tar.xz from FFmpeg's own site ($why)"
+	step "getting $name-$release.$form from $title's own site ($why)"
 	source_from_upstream ||
-		die "cannot get the source of FFmpeg $line ($why; FFmpeg's own site: $reason); is there a network? Once it works, run the same command again, or put ffmpeg-$pinned.tar.xz into $sources/"
+		die "cannot get the source of $title $branch ($why; $title's own site: $reason); is there a network? Once it works, run the same command again, or put $name-$release.$form into $sources/"
 }
 
 # The newest tarball in the cache that is no older than the pinned release.
 cached_source() {
 	local found version
-	found=$(newest "$sources/ffmpeg-$line"*.tar.xz)
+	found=$(newest "$sources/$name-$branch"*".$form")
 	[ -n "$found" ] || return 0
-	version=${found##*/ffmpeg-}
-	if ! older "${version%.tar.xz}" "$pinned" && intact "$found"; then
+	version=${found##*/"$name"-}
+	if ! older "${version%."$form"}" "$release" && intact "$found"; then
 		echo "$found"
 	fi
 }
@@ -54,10 +68,10 @@ cached_source() {
 # The pinned release must have the pinned bytes, wherever it came from; a tarball that has not is removed.
 intact() {
 	case $1 in
-	*/ffmpeg-$pinned.tar.xz) ;;
+	*/"$name-$release.$form") ;;
 	*) return 0 ;;
 	esac
-	[ "$(sha256 <"$1")" = "$pinned_sha256" ] && return 0
+	[ "$(sha256 <"$1")" = "$checksum" ] && return 0
 	say "$1 does not have the pinned checksum and is removed"
 	rm -f "$1"
 	return 1
@@ -66,7 +80,38 @@ intact() {
 # apt-get source, with an apt set-up of its own in a temporary folder: the machine's lists, cache and
 # packages stay as they are. The mirror and the keys are those of the machine's own configuration.
 source_from_debian() {
-	local private version upstream
+	local version upstream
+	if [ -z "${private:-}" ]; then
+		set_up_apt || return 1
+	fi
+	local offered
+	offered=$(apt-cache "${apt_options[@]}" showsrc --only-source "$name" 2>>"$log" | sed -n 's/^Version: //p' | sort -V || true)
+	if [ -z "$offered" ]; then
+		reason="apt found no source of $name in $debian_suite (${reason:-see $log})"
+		return 1
+	fi
+	version=$(grep -E "^([0-9]+:)?${branch//./\\.}(\.[0-9]+)?-" <<<"$offered" | tail -n 1 || true)
+	if [ -z "$version" ]; then
+		reason="it offers $title $(tail -n 1 <<<"$offered") and mp3lathe needs the $branch line"
+		return 1
+	fi
+	upstream=${version#*:}
+	upstream=${upstream%-*}
+	if ! (cd "$private/download" && apt-get "${apt_options[@]}" source --download-only "$name=$version") >>"$log" 2>&1; then
+		reason="$(sed -n 's/^E: *//p' "$log" | tail -n 1)"
+		return 1
+	fi
+	if older "$upstream" "$release"; then
+		step "note: Debian's archive here offers $title $upstream, older than $release"
+	fi
+	tarball=$sources/$name-$upstream.$form
+	reason="its tarball has other bytes than $title's release"
+	mv "$private/download/${name}_$upstream.orig.$form" "$tarball.part" &&
+		mv "$tarball.part" "$tarball" && intact "$tarball"
+}
+
+# Leaves apt's options in $apt_options, and its folder, which the caller removes, in $private.
+set_up_apt() {
 	private=$(mktemp -d) || {
 		reason="no temporary folder can be made"
 		return 1
@@ -80,40 +125,16 @@ source_from_debian() {
 		reason="no Debian archive in this machine's apt sources"
 		return 1
 	fi
-	local options=(
+	apt_options=(
 		-o "Dir::State::lists=$private/lists" -o "Dir::Cache=$private/cache"
 		-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$private/sources.d"
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o Acquire::AllowInsecureRepositories=false -o Acquire::AllowDowngradeToInsecureRepositories=false
 		-o APT::Get::AllowUnauthenticated=false -o Acquire::Languages=none -o Acquire::Retries=3
 	)
-	# A suite that is missing is no failure: what counts is whether ffmpeg is found afterwards.
-	apt-get "${options[@]}" update >>"$log" 2>&1 || true
+	# A suite that is missing is no failure: what counts is whether the source is found afterwards.
+	apt-get "${apt_options[@]}" update >>"$log" 2>&1 || true
 	reason=$(grep '^[EW]:' "$log" | grep -v 'Some index files' | tail -n 1 || true)
-	local offered
-	offered=$(apt-cache "${options[@]}" showsrc --only-source ffmpeg 2>>"$log" | sed -n 's/^Version: //p' | sort -V || true)
-	if [ -z "$offered" ]; then
-		reason="apt found no source of ffmpeg in $debian_suite (${reason:-see $log})"
-		return 1
-	fi
-	version=$(grep -E "^([0-9]+:)?${line//./\\.}(\.[0-9]+)?-" <<<"$offered" | tail -n 1 || true)
-	if [ -z "$version" ]; then
-		reason="it offers FFmpeg $(tail -n 1 <<<"$offered") and mp3lathe needs the $line line"
-		return 1
-	fi
-	upstream=${version#*:}
-	upstream=${upstream%-*}
-	if ! (cd "$private/download" && apt-get "${options[@]}" source --download-only "ffmpeg=$version") >>"$log" 2>&1; then
-		reason="$(sed -n 's/^E: *//p' "$log" | tail -n 1)"
-		return 1
-	fi
-	if older "$upstream" "$pinned"; then
-		step "note: Debian's archive here offers FFmpeg $upstream, older than $pinned"
-	fi
-	tarball=$sources/ffmpeg-$upstream.tar.xz
-	reason="its tarball has other bytes than FFmpeg's release"
-	mv "$private/download/ffmpeg_$upstream.orig.tar.xz" "$tarball.part" &&
-		mv "$tarball.part" "$tarball" && intact "$tarball"
 }
 
 # Prints the files that exist, each followed by an empty line.
@@ -176,7 +197,7 @@ debian_sources() {
 }
 
 source_from_upstream() {
-	tarball=$sources/ffmpeg-$pinned.tar.xz
+	tarball=$sources/$name-$release.$form
 	if has curl; then
 		curl -fsSL --connect-timeout 20 --retry 2 -o "$tarball.part" "$tarball_url" >>"$log" 2>&1
 	elif has wget; then

@@ -26,16 +26,21 @@ work=$cache/work
 log=$cache/libav.log
 # shellcheck source=scripts/libav-source.sh
 . "$root/scripts/libav-source.sh"
+# shellcheck source=scripts/libav-lame.sh
+. "$root/scripts/libav-lame.sh"
 
 # ---- which build ----
 
 configure_line() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$root/scripts/libav.conf"; }
 
-# Everything the result depends on: the options, the compiler, the assembler, the pinned release.
+# Everything the result depends on: the options, the compiler, the assembler, the pinned releases, the way
+# in which LAME is built.
 build_key() {
 	{
 		configure_line
 		echo "$pinned"
+		echo "$lame_pinned"
+		grep -v '^[[:space:]]*#' "$root/scripts/libav-lame.sh"
 		$cc -dumpmachine
 		$cc --version
 		command -v nasm || true
@@ -140,7 +145,9 @@ compile() {
 	: >"$log"
 	say "building the FFmpeg libraries, once (about a minute on 2 cores; log: $log)"
 
-	get_source
+	get_source lame
+	local lame_tarball=$tarball
+	get_source ffmpeg
 	step "unpacking"
 	mkdir "$work/source"
 	tar -C "$work/source" --strip-components=1 -xf "$tarball" >>"$log" 2>&1 || {
@@ -155,11 +162,14 @@ compile() {
 	*) die "$tarball holds FFmpeg $version, and mp3lathe needs the $line line" ;;
 	esac
 
+	local stage=$work/stage/libav
+	step "compiling LAME $lame_pinned"
+	build_lame "$stage" >>"$log" 2>&1 || fail "compiling LAME failed"
 	step "configuring FFmpeg $version"
 	local options
 	mapfile -t options < <(configure_line)
 	# The prefix is a placeholder: the result finds itself, so that it may be moved and copied.
-	./configure --prefix=/libav --cc="$cc" "${options[@]}" >>"$log" 2>&1 ||
+	./configure --prefix=/libav --cc="$cc" --extra-cflags="-I$stage/include" --extra-ldflags="-L$stage/lib" "${options[@]}" >>"$log" 2>&1 ||
 		fail "FFmpeg's configure failed"
 	local total
 	total=$(make -n 2>/dev/null | grep -cE '^printf .*(CC|X86ASM|AS)\\t' || true)
@@ -167,7 +177,6 @@ compile() {
 	step "installing"
 	make install DESTDIR="$work/stage" >>"$log" 2>&1 || fail "FFmpeg's make install failed"
 
-	local stage=$work/stage/libav
 	finish "$stage"
 	step "checking"
 	check_build "$stage"
@@ -178,23 +187,15 @@ compile() {
 	step "done"
 }
 
-# Makes the installed folder movable, and self-contained: libmp3lame's archive goes in beside libav's,
-# so that the linker takes that one and the program needs no libmp3lame at run time.
+# Makes the installed folder movable.
 finish() {
-	local lame
-	lame=$($cc -print-file-name=libmp3lame.a)
-	if [ -f "$lame" ]; then
-		cp "$lame" "$1/lib/"
-	else
-		step "note: there is no static libmp3lame here; programs will need the shared one"
-	fi
 	# `go build` asks pkg-config without --static, so Libs must name everything. FFmpeg does that by
 	# itself in a static build. What it adds and nothing here needs is libatomic, a shared library.
 	local pc
 	for pc in "$1"/lib/pkgconfig/*.pc; do
 		# shellcheck disable=SC2016 # pkg-config's variables
 		sed -e 's|^prefix=.*|prefix=${pcfiledir}/../..|' -e 's|=/libav/|=${prefix}/|' \
-			-e '/^Libs/s/ -latomic//g' "$pc" >"$pc.new"
+			-e '/^Libs/s/ -latomic//g' -e "s| -[IL]$1/[a-z]*||g" "$pc" >"$pc.new"
 		mv "$pc.new" "$pc"
 	done
 }
