@@ -65,7 +65,11 @@ func (s *Service) create(ctx context.Context, email, password, role string) (acc
 	if err != nil {
 		return account.Account{}, err
 	}
-	return s.accounts.Create(ctx, account.Account{ID: id.String(), Email: email, PasswordHash: hash, Role: role})
+	a, err := s.accounts.Create(ctx, account.Account{ID: id.String(), Email: email, PasswordHash: hash, Role: role})
+	if err != nil {
+		return account.Account{}, &storeError{err}
+	}
+	return a, nil
 }
 
 // authenticate finds the account that an address and a password belong to. An
@@ -76,7 +80,7 @@ func (s *Service) authenticate(ctx context.Context, email, password string) (acc
 	case errors.Is(err, account.ErrNotFound):
 		a = account.Account{} // which no password opens
 	case err != nil:
-		return account.Account{}, err
+		return account.Account{}, &storeError{err}
 	default:
 		httpapi.SetUser(ctx, a.ID) // so that the log tells whose password is being guessed
 	}

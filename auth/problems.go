@@ -19,9 +19,15 @@ const (
 // retryBusy is when a client that was turned away should try again.
 const retryBusy = 2 * time.Second
 
+// storeError is an error of the store of accounts.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
 // problemOf is the table from errors to answers.
 func problemOf(err error) *httpapi.Problem {
 	var in *inputError
+	var store *storeError
 	switch {
 	case errors.As(err, &in):
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, "invalid_input", "validation failed").
@@ -36,8 +42,10 @@ func problemOf(err error) *httpapi.Problem {
 		p := httpapi.Unavailable(err, retryBusy)
 		busy := httpapi.NewProblem(p.Status, "busy", "Too many people are logging in just now. Try again in a moment.")
 		return busy.WithCause(err).WithHeader("Retry-After", p.GetHeaders().Get("Retry-After"))
+	case errors.As(err, &store):
+		return httpapi.Trouble(err)
 	}
-	return httpapi.AsProblem(err)
+	return httpapi.Internal(err)
 }
 
 func missingToken() *httpapi.Problem {

@@ -101,7 +101,7 @@ func (s *Service) routes() *http.ServeMux {
 	}, s.login)
 	huma.Register(api, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/v1/auth/me",
-		Summary: "Tell whose access token it is", Security: bearer, Errors: []int{401, 403},
+		Summary: "Tell whose access token it is", Security: bearer, Errors: []int{401, 403, 503},
 	}, s.me)
 	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
@@ -184,7 +184,7 @@ func (s *Service) me(ctx context.Context, in *authorization) (*body[me], error) 
 	case errors.Is(err, account.ErrNotFound):
 		return nil, badToken(http.StatusUnauthorized, err)
 	case err != nil:
-		return nil, problemOf(err)
+		return nil, problemOf(&storeError{err})
 	case !a.Locked.IsZero():
 		return nil, problemOf(errLocked)
 	}

@@ -50,7 +50,7 @@ func (g *Gateway) serveAudio(ctx context.Context, id string, inline bool) (*huma
 	case errors.Is(err, fs.ErrNotExist): // deleted between our two looks, or lost
 		return nil, gone("audio_gone", "The MP3 is no longer there.").WithCause(err)
 	case err != nil:
-		return nil, httpapi.Unavailable(err, retryAfter)
+		return nil, httpapi.Trouble(err)
 	}
 	if object.Size() != j.Result.Bytes {
 		_ = object.Close()
@@ -105,10 +105,10 @@ func (g *Gateway) sendAudio(x *exchange, j *job.Job, object Reader, inline bool)
 	case w.err != nil: // the client is gone, or too slow
 		panic(http.ErrAbortHandler)
 	case err != nil && w.sent:
-		httpapi.Abort(x.r.Context(), err)
+		httpapi.Abort(x.r.Context(), httpapi.Trouble(err))
 	case err != nil:
 		w.clear("Accept-Ranges", "Content-Range", "ETag", "Last-Modified")
-		httpapi.Unavailable(err, retryAfter).Write(x.w, x.r)
+		httpapi.Trouble(err).Write(x.w, x.r)
 	case w.status == http.StatusRequestedRangeNotSatisfiable:
 		w.clear()
 		httpapi.NewProblem(w.status, "bad_range", "The MP3 does not have that range.").Write(x.w, x.r)

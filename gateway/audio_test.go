@@ -296,7 +296,7 @@ func TestAudioFaults(t *testing.T) {
 			t.Errorf("%q: %d with %d bytes and no error", ranges, a.StatusCode, len(a.body))
 		}
 	}
-	if !strings.Contains(r.log.String(), errDown.Error()) || !strings.Contains(r.log.String(), "cut=true") {
+	if !strings.Contains(r.log.String(), errDown.Error()) || !strings.Contains(r.log.String(), "cut=true code=unavailable") {
 		t.Error("the log does not tell of it")
 	}
 }

@@ -74,7 +74,7 @@ func tokenTrouble(err error) *httpapi.Problem {
 	const challenge = `Bearer realm="mp3lathe", error="invalid_token"`
 	switch {
 	case errors.Is(err, token.ErrUnavailable):
-		return httpapi.Unavailable(err, retryAfter)
+		return httpapi.Trouble(err)
 	case errors.Is(err, token.ErrExpired):
 		return httpapi.NewProblem(http.StatusUnauthorized, "token_expired", "The access token has expired. Log in again.").
 			WithHeader("WWW-Authenticate", challenge)

@@ -146,7 +146,7 @@ func (s *stream) look(ctx context.Context) (time.Duration, error) {
 		return 0, s.end("deleted")
 	case err != nil:
 		if time.Since(s.seenAt) > blindTime {
-			return 0, err
+			return 0, storeTrouble(err)
 		}
 		return s.g.config.Poll, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -115,7 +116,7 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	}
 	switch there, err := g.bucket.exists(ctx, job.SourceKey(j.ID)); {
 	case err != nil:
-		return nil, storeTrouble(err)
+		return nil, httpapi.Trouble(err)
 	case !there:
 		return nil, gone("source_gone", "The uploaded file has been deleted. Upload it again.")
 	}

@@ -3,14 +3,10 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
 )
-
-// retryAfter is when a client should try again after a part of ours was down.
-const retryAfter = 5 * time.Second
 
 func noJob() *httpapi.Problem {
 	return httpapi.NewProblem(http.StatusNotFound, "not_found", "There is no such job.")
@@ -24,10 +20,10 @@ func gone(code, detail string) *httpapi.Problem {
 	return httpapi.NewProblem(http.StatusGone, code, detail)
 }
 
-// storeTrouble says what it means that SQL answered with an error.
+// storeTrouble says what it means that the store of jobs answered with an error.
 func storeTrouble(err error) *httpapi.Problem {
 	if errors.Is(err, job.ErrNotFound) {
 		return noJob()
 	}
-	return httpapi.Unavailable(err, retryAfter)
+	return httpapi.Trouble(err)
 }

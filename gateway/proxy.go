@@ -51,7 +51,7 @@ func newAuthProxy(target *url.URL) http.Handler {
 				httpapi.NewProblem(http.StatusRequestEntityTooLarge, "too_large", "The body is too large.").Write(w, r)
 				return
 			}
-			httpapi.Unavailable(err, retryAfter).Write(w, r)
+			httpapi.Trouble(err).Write(w, r)
 		},
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

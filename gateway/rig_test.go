@@ -207,6 +207,13 @@ func (b faultyBucket) Exists(ctx context.Context, key string) (bool, error) {
 	return b.Bucket.Exists(ctx, key)
 }
 
+func (b faultyBucket) Delete(ctx context.Context, key string) error {
+	if err := b.at("Remove"); err != nil {
+		return err
+	}
+	return b.Bucket.Delete(ctx, key)
+}
+
 func (b faultyBucket) DeletePrefix(ctx context.Context, prefix string) error {
 	if err := b.at("DeletePrefix"); err != nil {
 		return err

@@ -174,7 +174,7 @@ func (u *upload) file(src io.Reader) error {
 	}
 	object, cerr := u.g.bucket.create(u.ctx, job.SourceKey(u.id))
 	if cerr != nil {
-		return httpapi.Unavailable(cerr, retryAfter)
+		return httpapi.Trouble(cerr)
 	}
 	u.object = object
 	hash := sha256.New()
@@ -184,7 +184,7 @@ func (u *upload) file(src io.Reader) error {
 		}
 		hash.Write(buf[:n])
 		if _, werr := object.Write(buf[:n]); werr != nil {
-			return httpapi.Unavailable(werr, retryAfter)
+			return httpapi.Trouble(werr)
 		}
 		if err == io.EOF {
 			break
@@ -208,7 +208,7 @@ func (u *upload) broken(err error) *httpapi.Problem {
 func (u *upload) finish(j job.Job) (job.Job, error) {
 	if err := u.object.Commit(); err != nil {
 		u.remove() // for the case that only the answer was lost
-		return job.Job{}, httpapi.Unavailable(err, retryAfter)
+		return job.Job{}, httpapi.Trouble(err)
 	}
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
@@ -220,7 +220,7 @@ func (u *upload) finish(j job.Job) (job.Job, error) {
 		found, gerr := u.g.jobs.Get(again, j.ID)
 		if gerr != nil {
 			u.remove()
-			return job.Job{}, httpapi.Unavailable(err, retryAfter)
+			return job.Job{}, httpapi.Trouble(err)
 		}
 		made = found
 	}

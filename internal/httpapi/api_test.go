@@ -212,3 +212,16 @@ func TestAsProblem(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestTrouble: what a part says is an outage; a problem in it stays.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	p := httpapi.NewProblem(http.StatusConflict, "busy", "It is busy.")
+	if got := httpapi.Trouble(fmt.Errorf("so: %w", p)); got != p {
+		t.Errorf("got %v", got)
+	}
+	got := httpapi.Trouble(errSecret)
+	if got.Status != 503 || got.Code != "unavailable" || got.GetHeaders().Get("Retry-After") == "" || !errors.Is(got, errSecret) || strings.Contains(got.Error(), "10.1.2.3") {
+		t.Errorf("got %v", got)
+	}
+}

@@ -29,11 +29,11 @@ func SetUser(ctx context.Context, id string) {
 }
 
 // Abort cuts off an answer that has begun and cannot be completed, so that the
-// client does not take it for whole. The log line of the request says why. It does
-// not return.
+// client does not take it for whole. The log line of the request says why: the
+// problem in cause, or [Internal]. It does not return.
 func Abort(ctx context.Context, cause error) {
 	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
-		rec.problem = Internal(cause)
+		rec.problem = AsProblem(cause)
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -54,7 +54,26 @@ func Internal(cause error) *Problem {
 	return p.WithCause(cause)
 }
 
-// Unavailable says that a part that is needed is down, and when to try again.
+// retryAfter is when a client should try again after a part of ours was down.
+const retryAfter = 5 * time.Second
+
+// Trouble says what it means that a part which a service stands on, its database,
+// its bucket or another service, answered with an error that the service has no
+// other meaning for. This is the one place that tells an outage from a bug: what a
+// part says is an outage, over when the part or its operator has done something, so
+// that another try is right; what a service finds wrong by itself, a panic say, or a
+// row that makes no sense, is a bug, and is answered by [Internal]. A problem in err
+// stays the answer. err must not be nil.
+func Trouble(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return Unavailable(err, retryAfter)
+}
+
+// Unavailable says that something that is needed cannot be had just now, and when to
+// try again. For the error of a part there is [Trouble].
 func Unavailable(cause error, retry time.Duration) *Problem {
 	p := NewProblem(http.StatusServiceUnavailable, "unavailable", "The service cannot do this just now. Try again later.")
 	return p.WithCause(cause).WithHeader("Retry-After", strconv.Itoa(max(int(retry/time.Second), 1)))

@@ -1,0 +1,59 @@
+package auth
+
+import (
+	"net/http"
+	"testing"
+)
+
+// TestOutage: a database that is away is no fault of ours. Every route that needs it
+// says so, and when to try again; those that need none go on.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	f.register(email, password)
+	raw := f.login(email, password)
+	if err := f.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, answers := range map[string]func() answer{
+		"register":   func() answer { return f.post("/v1/auth/register", m{"email": "eve@example.org", "password": password}) },
+		"login":      func() answer { return f.post("/v1/auth/login", m{"email": email, "password": password}) },
+		"no account": func() answer { return f.post("/v1/auth/login", m{"email": "eve@example.org", "password": password}) },
+		"basic":      func() answer { return f.do("POST", "/login", "", basic(email, password)) },
+		"me":         func() answer { return f.do("GET", "/v1/auth/me", "", bearer(raw)) },
+	} {
+		a := answers()
+		if a.status != http.StatusServiceUnavailable || a.code() != "unavailable" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s, Retry-After %q", name, a.status, a.body, a.header.Get("Retry-After"))
+		}
+		if a.header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s asks for other credentials", name)
+		}
+	}
+	for name, a := range map[string]answer{
+		"validate": f.do("POST", "/validate", "", bearer(raw)),
+		"jwks":     f.do("GET", "/.well-known/jwks.json", ""),
+		"livez":    f.do("GET", "/livez", ""),
+	} {
+		if a.status != http.StatusOK {
+			t.Errorf("%s needs the database: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
+// TestOurFault: what another try cannot help is not called an outage.
+func TestOurFault(t *testing.T) {
+	t.Parallel()
+	f := serve(t, nil)
+	f.register(email, password)
+	if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET password_hash = 'no hash'"); err != nil {
+		t.Fatal(err)
+	}
+	panicking := serveOn(t, f.db, func(_ *Config, d *Deps) { d.Accounts = broken{panics: true} })
+	for name, g := range map[string]*fixture{"a hash that is none": f, "a panic": panicking} {
+		a := g.post("/v1/auth/login", m{"email": email, "password": password})
+		if a.status != http.StatusInternalServerError || a.code() != "internal" || a.header.Get("Retry-After") != "" {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+}
