@@ -76,6 +76,12 @@ bench-system: bin/mp3lathe ## Measure what the service adds to the bare conversi
 	@scripts/deps.sh --test
 	@go run ./bench/system $(ARGS)
 
+.PHONY: bench-uploads
+bench-uploads: ## Measure the memory of a gateway under large uploads (ARGS: see bench/README.md)
+	@scripts/versitygw.sh build >/dev/null
+	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-gateway ./cmd/gateway
+	@CGO_ENABLED=0 go run ./bench/uploads $(ARGS)
+
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)
 	@scripts/deps.sh --test

@@ -33,8 +33,11 @@ type Job struct {
 	State    string `json:"state"`
 	Version  int64  `json:"version"`
 	FileName string `json:"file_name"`
-	Attempt  int    `json:"attempt"`
-	Failure  *struct {
+	// SourceBytes and SourceSHA256 (hex) of the upload.
+	SourceBytes  int64  `json:"source_bytes"`
+	SourceSHA256 string `json:"source_sha256"`
+	Attempt      int    `json:"attempt"`
+	Failure      *struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	} `json:"failure"`
@@ -135,6 +138,11 @@ func (c *Client) Get(ctx context.Context, id string) (j Job, err error) {
 // Delete cancels or removes a job.
 func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/jobs/"+id, nil, nil)
+}
+
+// Retry has a job tried again.
+func (c *Client) Retry(ctx context.Context, id string) (j Job, err error) {
+	return j, c.call(ctx, http.MethodPost, "/v1/jobs/"+id+"/retry", nil, &j)
 }
 
 // Follow listens to a job's events until it is done, and returns how it ended. f,

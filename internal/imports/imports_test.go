@@ -165,8 +165,8 @@ var rules = []struct {
 		[2]string{internal + "/jobstore", "modernc.org/sqlite"},
 	},
 	{
-		func(p, imp string) bool { return within(imp, testserver) },
-		"it starts servers for tests",
+		func(p, imp string) bool { return within(imp, testserver) && !within(p, module+"/bench") },
+		"it starts servers for tests and benches",
 		[2]string{internal + "/app", testserver},
 	},
 	{

@@ -14,10 +14,10 @@ import (
 
 // What uploads and downloads cost: memory, bytes and requests.
 
-// Ten uploads at once stay below 64 MiB in total, garbage included, and the same ten go on
+// Ten uploads at once stay below 32 MiB in total, garbage included, and the same ten go on
 // with another object each. Not parallel: the heap is that of all tests.
 func TestWriterMemory(t *testing.T) {
-	const writers, size, most = 10, 64 * mib, 64 * mib
+	const writers, size, most = 10, 64 * mib, 32 * mib
 	b := open(t, newURL(t, "s3"))
 	put(t, b, "warm/up", make([]byte, 6*mib))
 	runtime.GC()

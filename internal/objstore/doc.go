@@ -24,6 +24,10 @@
 // written, and send what fits in with one request. Beyond 6 GiB the parts grow, since S3
 // takes no more than 10,000 of them.
 //
+// All writers of a bucket together hold 6 MiB in memory. What they hold beyond that lies in
+// files without a name in the system's folder for temporary files; only where there can be
+// none does memory grow with the number of writers.
+//
 // # Reading
 //
 // A [Reader] of an S3 object fetches its first 64 KiB, and then what it is asked for: after a

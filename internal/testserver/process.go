@@ -3,7 +3,7 @@
 // files in a folder of its own, and stops exactly what it started. A server that cannot be
 // started is an error and never a reason to skip a test.
 //
-// It is imported by tests only (and says so in errors, not by package testing).
+// It is imported by tests and benches only (and says so in errors, not by package testing).
 package testserver
 
 import (
