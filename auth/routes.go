@@ -91,7 +91,7 @@ func (s *Service) routes() *http.ServeMux {
 		Summary: "Make an account", MaxBodyBytes: maxBody,
 		Description: "The problem's code is email_taken if there is an account with the address, and registration_closed " +
 			"if accounts are not to be had.",
-		Errors: []int{400, 403, 409, 413, 415, 422, 503},
+		Errors: []int{400, 403, 409, 413, 415, 422, 503, 507},
 	}, s.register)
 	huma.Register(api, huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/v1/auth/login",

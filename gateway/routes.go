@@ -84,7 +84,7 @@ func (g *Gateway) register(api huma.API) {
 // operation returns an operation for users, with the errors that any can answer
 // and those given.
 func (g *Gateway) operation(id, method, path, summary string, errors ...int) huma.Operation {
-	errors = append(errors, http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusServiceUnavailable, http.StatusInternalServerError)
+	errors = append(errors, http.StatusUnauthorized, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusInsufficientStorage)
 	slices.Sort(errors)
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -244,6 +245,20 @@ func TestUploadParts(t *testing.T) {
 			wantProblem(t, r.post(t, "/v1/jobs", "video/mp4", bytes.NewReader(clip)), 503, "unavailable")
 		}
 		r.nothingLeft(t)
+	}
+	// There is no room, be it for the file or for its row.
+	for _, method := range []string{"Create", "Write", "Commit", "Insert"} {
+		r := newRig(t, nil)
+		r.faults.set(method, func() error { return fmt.Errorf("write: %w", syscall.ENOSPC) })
+		wantProblem(t, r.post(t, "/v1/jobs", "video/mp4", bytes.NewReader(clip)), 507, "storage_full")
+		contentType, body := form(field{"file", "a.mp4", string(clip)})
+		wantProblem(t, r.post(t, "/upload", contentType, bytes.NewReader(body)), 507, "storage_full")
+		r.nothingLeft(t)
+		if n := r.pending(t); n != 0 {
+			t.Errorf("%s: %d unfinished files are left", method, n)
+		}
+		r.faults.set(method, nil)
+		r.newJob(t, "alice")
 	}
 	// SQL is gone altogether after the file has come.
 	r := newRig(t, nil)

@@ -23,6 +23,8 @@ const (
 
 	// Storage: the bucket could not be read or written.
 	Storage Code = "storage_unavailable"
+	// StorageFull: the bucket has no room for the MP3.
+	StorageFull Code = "storage_full"
 	// WorkerLost: the worker died or lost its lease.
 	WorkerLost Code = "worker_lost"
 	// Internal: anything else; the log of the worker says what.
@@ -41,7 +43,7 @@ type Failure struct {
 func Codes() []Code {
 	return []Code{
 		NoAudio, InvalidData, Truncated, Unsupported, Encrypted, Limit, BadOptions, TimedOut, SourceMissing,
-		Storage, WorkerLost, Internal,
+		Storage, StorageFull, WorkerLost, Internal,
 	}
 }
 
@@ -49,7 +51,7 @@ func Codes() []Code {
 // end the same way.
 func (c Code) Permanent() bool {
 	switch c {
-	case Storage, WorkerLost, Internal:
+	case Storage, StorageFull, WorkerLost, Internal:
 		return false
 	}
 	return true
@@ -67,6 +69,7 @@ var words = map[Code]struct{ what, advice string }{
 	TimedOut:      {"The conversion took too long and was stopped.", "Convert a part of the file with start and end."},
 	SourceMissing: {"The uploaded file is no longer there.", "Upload it again."},
 	Storage:       {"The storage could not be reached.", "Try again later; the upload is kept for a while."},
+	StorageFull:   {"The service has no room left for the MP3.", "Tell its administrators, or try again later; the upload is kept for a while."},
 	WorkerLost:    {"The conversion was interrupted, more than once.", "Try again later; the upload is kept for a while."},
 	Internal:      {"Something went wrong on our side.", "Try again later; the upload is kept for a while."},
 }

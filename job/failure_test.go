@@ -73,7 +73,7 @@ func TestPermanent(t *testing.T) {
 			again = append(again, c)
 		}
 	}
-	if !slices.Equal(again, []Code{Storage, WorkerLost, Internal}) {
+	if !slices.Equal(again, []Code{Storage, StorageFull, WorkerLost, Internal}) {
 		t.Errorf("tried again: %v", again)
 	}
 	// Advice that names a setting names one that there is.

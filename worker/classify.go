@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
@@ -91,6 +92,8 @@ func failure(err error) job.Failure {
 		return job.Failure{Code: job.SourceMissing}
 	case errors.Is(err, errTags):
 		return job.Failure{Code: job.Limit, Detail: "its tags and cover are too large; leave them out with no-tags and no-cover"}
+	case errors.As(err, &storage) && errors.Is(err, syscall.ENOSPC):
+		return job.Failure{Code: job.StorageFull}
 	case errors.As(err, &storage):
 		return job.Failure{Code: job.Storage}
 	}

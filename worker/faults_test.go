@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 // again, later and later, and fails in the end.
 func TestBucketFaults(t *testing.T) {
 	t.Parallel()
+	full := fmt.Errorf("%s: %w", secret, syscall.ENOSPC)
 	for _, c := range []struct {
 		method string
 		err    error
@@ -35,7 +37,14 @@ func TestBucketFaults(t *testing.T) {
 		{"Write", fs.ErrNotExist},
 		{"Commit", errDown},
 		{"Committed", errDown}, // the answer was lost
+		{"Create", full},
+		{"Write", full},
+		{"Commit", full},
 	} {
+		code := job.Storage
+		if errors.Is(c.err, full) {
+			code = job.StorageFull
+		}
 		t.Run(fmt.Sprint(c.method, " ", c.err), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
@@ -45,7 +54,7 @@ func TestBucketFaults(t *testing.T) {
 			for try := 1; try <= 2; try++ {
 				r.handle(w, id)
 				j := r.get(id)
-				if j.State != job.Queued || j.Tries != try || j.Failure == nil || j.Failure.Code != job.Storage || j.Failure.Detail != "" {
+				if j.State != job.Queued || j.Tries != try || j.Failure == nil || j.Failure.Code != code || j.Failure.Detail != "" {
 					t.Fatalf("after try %d: %s, %d tries, %+v", try, j.State, j.Tries, j.Failure)
 				}
 				// 8 s and 16 s, a quarter more or less, and the time of the test.
@@ -61,7 +70,7 @@ func TestBucketFaults(t *testing.T) {
 				r.holds(job.SourceKey(id))
 			}
 			r.handle(w, id)
-			if j := r.get(id); j.State != job.Failed || j.Failure.Code != job.Storage {
+			if j := r.get(id); j.State != job.Failed || j.Failure.Code != code {
 				t.Fatalf("after all tries: %s, %+v", j.State, j.Failure)
 			}
 			r.asked("notify " + id + "/3")

@@ -39,6 +39,10 @@ var programs = sync.OnceValues(func() (map[string]string, error) {
 var binDir string
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(mountEnv); spec != "" {
+		fmt.Fprintln(os.Stderr, mountAndExec(spec, os.Args[1:]))
+		os.Exit(mountFailed)
+	}
 	dir, err := os.MkdirTemp("", "mp3lathe-e2e-")
 	if err != nil {
 		panic(err)
@@ -66,11 +70,20 @@ func run(t *testing.T, program string, env []string, args ...string) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &service{name: program, cmd: exec.Command(paths[program], args...), out: &output{}, done: make(chan struct{})}
+	return start(t, program, exec.Command(paths[program], args...), env)
+}
+
+// start is run for a command.
+func start(t *testing.T, name string, cmd *exec.Cmd, env []string) *service {
+	t.Helper()
+	s := &service{name: name, cmd: cmd, out: &output{}, done: make(chan struct{})}
 	// Nothing of the environment reaches the programs but what the test gives.
 	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GORACE=halt_on_error=1"}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	s.cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

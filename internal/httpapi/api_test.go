@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,6 +221,10 @@ func TestTrouble(t *testing.T) {
 	p := httpapi.NewProblem(http.StatusConflict, "busy", "It is busy.")
 	if got := httpapi.Trouble(fmt.Errorf("so: %w", p)); got != p {
 		t.Errorf("got %v", got)
+	}
+	full := httpapi.Trouble(&fs.PathError{Op: "write", Path: "/srv/secret", Err: syscall.ENOSPC})
+	if full.Status != 507 || full.Code != "storage_full" || strings.Contains(full.Detail, "secret") {
+		t.Errorf("got %v", full)
 	}
 	got := httpapi.Trouble(errSecret)
 	if got.Status != 503 || got.Code != "unavailable" || got.GetHeaders().Get("Retry-After") == "" || !errors.Is(got, errSecret) || strings.Contains(got.Error(), "10.1.2.3") {

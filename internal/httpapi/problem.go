@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -62,12 +63,16 @@ const retryAfter = 5 * time.Second
 // other meaning for. This is the one place that tells an outage from a bug: what a
 // part says is an outage, over when the part or its operator has done something, so
 // that another try is right; what a service finds wrong by itself, a panic say, or a
-// row that makes no sense, is a bug, and is answered by [Internal]. A problem in err
+// row that makes no sense, is a bug, and is answered by [Internal]. A part without
+// room ([syscall.ENOSPC]) is an outage that waiting does not end. A problem in err
 // stays the answer. err must not be nil.
 func Trouble(err error) *Problem {
 	var p *Problem
-	if errors.As(err, &p) {
+	switch {
+	case errors.As(err, &p):
 		return p
+	case errors.Is(err, syscall.ENOSPC):
+		return NewProblem(http.StatusInsufficientStorage, "storage_full", "The service has no room left. Tell its administrators.").WithCause(err)
 	}
 	return Unavailable(err, retryAfter)
 }

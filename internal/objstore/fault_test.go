@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -190,6 +192,34 @@ func TestWriterGivesUp(t *testing.T) {
 		t.Error("Commit gives no error")
 	}
 	wantNothing(t, b)
+}
+
+// A server that has no room says so in its own words, and a writer in those of the system,
+// as a folder does. Nothing is left, and there may be room again.
+func TestWriterFull(t *testing.T) {
+	t.Parallel()
+	for name, kind := range map[string]fault{"full": full, "quota": quota} {
+		for _, n := range []int{1000, 11 * mib} {
+			t.Run(name+" "+strconv.Itoa(n), func(t *testing.T) {
+				t.Parallel()
+				b, p := through(t)
+				p.set(method(http.MethodPut, 100, kind))
+				w, err := b.CreateSequential(t.Context(), "in/1")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Write(noise(15, n)); (err != nil) != (n > 10*mib) || err != nil && !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("Write: %v", err)
+				}
+				if err := w.Commit(); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("Commit: %v", err)
+				}
+				p.set(nil)
+				wantNothing(t, b)
+				put(t, b, "in/1", noise(15, n))
+			})
+		}
+	}
 }
 
 // A server that takes the request and says nothing doesn't hold up whoever gives up.

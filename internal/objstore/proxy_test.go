@@ -29,6 +29,8 @@ const (
 	shorter        // the body ends early, and the length says so
 	lost           // the server is asked, and the connection ends before its answer
 	rangeOff       // the server is asked for the whole object, whatever the range
+	full           // 507, without asking the server
+	quota          // 403 with the code QuotaExceeded, without asking the server
 )
 
 // proxy stands between a bucket and the server.
@@ -96,6 +98,11 @@ func through(t *testing.T) (*objstore.Bucket, *proxy) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case broken:
 			w.WriteHeader(http.StatusInternalServerError)
+		case full:
+			w.WriteHeader(http.StatusInsufficientStorage)
+		case quota:
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<Error><Code>QuotaExceeded</Code></Error>")
 		case rangeOff:
 			r.Header.Del("Range")
 			reverse.ServeHTTP(w, r)

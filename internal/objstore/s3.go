@@ -192,6 +192,13 @@ func errorCode(err error) string {
 	return ""
 }
 
+// serverFull tells that a server has no room, or not for this user. Amazon's always has;
+// others say so by the status 507 or by a code.
+func serverFull(err error) bool {
+	var answer interface{ HTTPStatusCode() int }
+	return errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusInsufficientStorage || errorCode(err) == "QuotaExceeded"
+}
+
 func (b *s3Bucket) exists(ctx context.Context, key string) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+	"syscall"
 )
 
 // headBytes is how much of an object's start [Bucket.Create] keeps back. The tag of an MP3
@@ -19,7 +20,9 @@ var ErrSeek = errors.New("cannot write at that place any more")
 
 // Writer makes an object. It is an [io.Writer] and an [io.Seeker]. It must be ended, by
 // Commit or by Abort; a writer whose context is canceled before is aborted. Its methods are
-// for one goroutine at a time.
+// for one goroutine at a time. An error of [Bucket.Create], Write or Commit that means that
+// the bucket has no room is [syscall.ENOSPC], in a folder and on S3 alike, as far as the
+// server says so.
 type Writer struct {
 	ctx  context.Context
 	key  string
@@ -53,7 +56,7 @@ func (b *Bucket) Create(ctx context.Context, key string) (*Writer, error) {
 }
 
 // CreateSequential is [Bucket.Create] for an object that is written from start to end. It
-// takes less memory: at most 5 MiB.
+// holds less: at most 5 MiB.
 func (b *Bucket) CreateSequential(ctx context.Context, key string) (*Writer, error) {
 	return b.create(ctx, key, 0)
 }
@@ -67,7 +70,7 @@ func (b *Bucket) create(ctx context.Context, key string, head int64) (*Writer, e
 	}
 	out, err := b.store.create(ctx, key, head)
 	if err != nil {
-		return nil, fmt.Errorf("objstore: create %s: %w", key, err)
+		return nil, fmt.Errorf("objstore: create %s: %w", key, full(err))
 	}
 	w := &Writer{ctx: ctx, key: key, out: out}
 	w.stop = context.AfterFunc(ctx, func() { w.end(context.Cause(ctx)) })
@@ -180,5 +183,13 @@ func (w *Writer) usable() error {
 }
 
 func (w *Writer) wrap(op string, err error) error {
-	return fmt.Errorf("objstore: %s %s: %w", op, w.key, err)
+	return fmt.Errorf("objstore: %s %s: %w", op, w.key, full(err))
+}
+
+// full gives an error that means a lack of room the system's name for it.
+func full(err error) error {
+	if !errors.Is(err, syscall.ENOSPC) && (errors.Is(err, syscall.EDQUOT) || serverFull(err)) {
+		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+	}
+	return err
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -15,7 +17,10 @@ import (
 
 // Errors of MySQL that have names in its manual only.
 const (
+	erDiskFull        = 1021
+	erGetErrno        = 1030
 	erDupEntry        = 1062
+	erRecordFileFull  = 1114
 	erLockWaitTimeout = 1205
 	erLockDeadlock    = 1213
 )
@@ -44,14 +49,32 @@ func IsContention(err error) bool {
 	return false
 }
 
+// isFull reports whether a statement did nothing because there is no room for what it
+// would write.
+func isFull(err error) bool {
+	if e, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		// The error that a storage engine had with the disk stands in the text only.
+		return e.Number == erDiskFull || e.Number == erRecordFileFull ||
+			e.Number == erGetErrno && strings.HasPrefix(e.Message, fmt.Sprintf("Got error %d ", syscall.ENOSPC))
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()&0xff == sqlite3.SQLITE_FULL
+	}
+	return false
+}
+
 // maxTries of what meets contention.
 const maxTries = 6
 
 // Retry calls f until it ends in something else than contention, six times at the
-// most. f must do nothing but one statement, or one transaction.
+// most. f must do nothing but one statement, or one transaction. An error that means
+// that the database has no room is [syscall.ENOSPC].
 func (db *DB) Retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()
+		if isFull(err) {
+			return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
+		}
 		if try == maxTries || !IsContention(err) {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -331,4 +332,38 @@ func TestPrepared(t *testing.T) {
 			t.Errorf("ends at %v", end)
 		}
 	})
+}
+
+// TestFull: a database that has no room says so in the system's words, whichever it is.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	for kind, prepare := range map[Dialect][]string{
+		SQLite: {"PRAGMA max_page_count = 20", "CREATE TABLE t (b BLOB)"},
+		MySQL:  {"SET SESSION max_heap_table_size = 65536", "CREATE TABLE t (b VARBINARY(4000)) ENGINE = MEMORY"},
+	} {
+		db := open(t, newURL(t, kind))
+		db.SetMaxOpenConns(1) // the limits are the connection's
+		for _, q := range prepare {
+			exec(t, db, q)
+		}
+		var err error
+		for range 1000 {
+			err = db.Retry(t.Context(), func() error {
+				_, err := db.ExecContext(t.Context(), "INSERT INTO t VALUES (?)", make([]byte, 4000))
+				return err
+			})
+			if err != nil {
+				break
+			}
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: %v", kind, err)
+		}
+		// There is room again.
+		exec(t, db, "DELETE FROM t")
+		exec(t, db, "INSERT INTO t VALUES ('x')")
+		if err := db.Retry(t.Context(), func() error { _, err := db.ExecContext(t.Context(), "no SQL"); return err }); err == nil || errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
 }
