@@ -29,6 +29,9 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, version string, fla
 	}
 	checks := p.Checks()
 	checks["tokens"] = verifier.Ready
+	// Uploads wait for it in their rows, and the sweeper queues them later. A load
+	// balancer that turned users away would lose more.
+	checks["redis"] = httpapi.Spare(checks["redis"])
 	g, err := gateway.New(gateway.Config{
 		Version: version, MaxUpload: flags.MaxUpload, UploadIdle: flags.UploadIdle, AuthURL: authURL,
 	}, gateway.Deps{

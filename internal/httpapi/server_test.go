@@ -337,3 +337,29 @@ func TestHealth(t *testing.T) {
 	}
 	close(goOn)
 }
+
+// TestSpare: a part that a service can do without is told of, and does not make it
+// unready.
+func TestSpare(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		needed error
+		status int
+	}{"all but it": {nil, 200}, "nor another": {errSecret, 503}} {
+		l := &lines{}
+		mux := http.NewServeMux()
+		httpapi.Health(mux, l.logger(), map[string]httpapi.Check{
+			"sql":   func(context.Context) error { return c.needed },
+			"redis": httpapi.Spare(func(context.Context) error { return errSecret }),
+			"spare": httpapi.Spare(func(context.Context) error { return nil }),
+		})
+		w := serve(mux, "GET", "/readyz", "")
+		if w.Code != c.status || !strings.Contains(w.Body.String(), `"redis":"unavailable"`) || !strings.Contains(w.Body.String(), `"spare":"ok"`) ||
+			strings.Contains(w.Body.String(), `"status":"ready"`) != (c.status == 200) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		if !strings.Contains(l.text(), errSecret.Error()) || strings.Contains(l.text(), "ERROR") != (c.needed != nil) {
+			t.Errorf("%s: log %s", name, l.text())
+		}
+	}
+}
