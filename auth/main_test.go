@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
@@ -161,7 +162,7 @@ func (f *fixture) register(email, password string) string {
 	if a.status != http.StatusCreated {
 		f.t.Fatalf("register %s: %d %s", email, a.status, a.body)
 	}
-	var got registered
+	var got accountapi.Registered
 	a.decode(f.t, &got)
 	return got.ID
 }
@@ -173,7 +174,7 @@ func (f *fixture) login(email, password string) string {
 	if a.status != http.StatusOK {
 		f.t.Fatalf("log in as %s: %d %s", email, a.status, a.body)
 	}
-	var got loggedIn
+	var got accountapi.LoggedIn
 	a.decode(f.t, &got)
 	return got.AccessToken
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 )
 
 const (
@@ -43,7 +44,7 @@ func TestStory(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	a := f.post("/v1/auth/register", m{"email": " " + email + " ", "password": password})
-	var made registered
+	var made accountapi.Registered
 	a.decode(t, &made)
 	if id, err := uuid.Parse(made.ID); a.status != http.StatusCreated || err != nil || id.Version() != 7 || made.Email != email {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -51,7 +52,7 @@ func TestStory(t *testing.T) {
 
 	// The address in another spelling is the same.
 	a = f.post("/v1/auth/login", m{"email": strings.ToUpper(email), "password": password})
-	var in loggedIn
+	var in accountapi.LoggedIn
 	a.decode(t, &in)
 	if a.status != http.StatusOK || in.TokenType != "Bearer" || in.ExpiresIn != 900 {
 		t.Fatalf("%d %s", a.status, a.body)
@@ -80,9 +81,9 @@ func TestStory(t *testing.T) {
 	}
 
 	a = f.do("GET", "/v1/auth/me", "", bearer(in.AccessToken))
-	var who me
+	var who accountapi.Me
 	a.decode(t, &who)
-	if diff := cmp.Diff(me{ID: made.ID, Email: email, Roles: []string{"user"}}, who); a.status != http.StatusOK || diff != "" {
+	if diff := cmp.Diff(accountapi.Me{ID: made.ID, Email: email, Roles: []string{"user"}}, who); a.status != http.StatusOK || diff != "" {
 		t.Errorf("%d %s", a.status, diff)
 	}
 }
@@ -102,9 +103,9 @@ func TestSeedClients(t *testing.T) {
 		t.Fatalf("%+v, %v", claims, err)
 	}
 	a = f.do("POST", "/validate", "", bearer(raw))
-	var got validated
+	var got accountapi.Validated
 	a.decode(t, &got)
-	want := validated{
+	want := accountapi.Validated{
 		Subject: id, Email: email, Roles: []string{"user"}, ID: claims.ID,
 		Issued: claims.Issued.Unix(), Expires: claims.Expires.Unix(), Username: email,
 	}
@@ -136,7 +137,7 @@ func TestCreateUser(t *testing.T) {
 	if err != nil || !c.Is(token.RoleAdmin) || !c.Is(token.RoleUser) {
 		t.Errorf("%+v, %v", c, err)
 	}
-	var v validated
+	var v accountapi.Validated
 	f.do("POST", "/validate", "", bearer(raw)).decode(t, &v)
 	if !v.Admin {
 		t.Error("the admin is none")

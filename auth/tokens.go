@@ -10,6 +10,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 )
 
 // signer makes access tokens.
@@ -68,23 +69,9 @@ func rolesOf(a account.Account) []string {
 	return []string{a.Role, token.RoleUser}
 }
 
-// keySet is a JWKS (RFC 7517) of Ed25519 keys.
-type keySet struct {
-	Keys []publicKey `json:"keys" nullable:"false"`
-}
-
-type publicKey struct {
-	KeyType   string `json:"kty" enum:"OKP"`
-	Curve     string `json:"crv" enum:"Ed25519"`
-	Algorithm string `json:"alg" enum:"EdDSA"`
-	Use       string `json:"use" enum:"sig"`
-	ID        string `json:"kid" doc:"The key's thumbprint (RFC 7638)"`
-	X         string `json:"x" doc:"The key, in base64url"`
-}
-
-func (s *signer) keySet() keySet {
+func (s *signer) keySet() accountapi.KeySet {
 	public := s.key.Public().(ed25519.PublicKey)
-	return keySet{Keys: []publicKey{
+	return accountapi.KeySet{Keys: []accountapi.PublicKey{
 		{KeyType: "OKP", Curve: "Ed25519", Algorithm: "EdDSA", Use: "sig", ID: s.kid, X: encodeKey(public)},
 	}}
 }

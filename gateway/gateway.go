@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
 
@@ -57,7 +58,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		for _, pattern := range authRoutes {
 			mux.Handle(pattern, auth)
 		}
-		describeAuth(api.OpenAPI())
+		accountapi.Describe(api.OpenAPI())
 	}
 	g.handler = httpapi.Observe(mux, g.logger, g.config.Timeout)
 	return g, nil

@@ -93,3 +93,43 @@ func TestNew(t *testing.T) {
 		t.Error("a gateway without parts was made")
 	}
 }
+
+// TestDescription: a gateway says which routes there are, those that it passes on
+// included, and says of none that is not there.
+func TestDescription(t *testing.T) {
+	t.Parallel()
+	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+	}))
+	t.Cleanup(auth.Close)
+	accounts := []string{
+		"POST /v1/auth/register", "POST /v1/auth/login", "GET /v1/auth/me", "POST /login", "POST /validate", "GET /.well-known/jwks.json",
+	}
+	for name, c := range map[string]struct {
+		url  string
+		says bool
+	}{"with auth": {auth.URL, true}, "alone": {"", false}} {
+		r := newRig(t, func(g *gateway.Config) { g.AuthURL = c.url })
+		paths := r.contract.doc["paths"].(map[string]any)
+		for _, route := range accounts {
+			method, path, _ := strings.Cut(route, " ")
+			item, _ := paths[path].(map[string]any)
+			if _, says := item[strings.ToLower(method)]; says != c.says {
+				t.Errorf("%s: the description has %s: %v", name, route, says)
+			}
+		}
+		for path, item := range paths {
+			for method := range item.(map[string]any) {
+				req := r.request(t, strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "none"), "", nil)
+				res, err := r.client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				if res.StatusCode == 404 || res.StatusCode == 405 {
+					t.Errorf("%s: %s %s is described and answers %d", name, method, path, res.StatusCode)
+				}
+			}
+		}
+	}
+}

@@ -177,23 +177,3 @@ func uploadBody(fileField string) *huma.RequestBody {
 		"video/mp4":                {Schema: binary},
 	}}
 }
-
-// describeAuth adds what is passed on to the auth service; its own description has
-// the details.
-func describeAuth(o *huma.OpenAPI) {
-	problem := content200("application/problem+json", &huma.Schema{Ref: "#/components/schemas/Problem"})
-	problem.Description = "Error"
-	o.AddOperation(&huma.Operation{
-		OperationID: "legacy-login", Method: http.MethodPost, Path: "/login", Summary: "Log in (old clients)", Deprecated: true,
-		Description: "HTTP Basic with e-mail address and password; answers an access token as text.",
-		Responses: map[string]*huma.Response{
-			"200": content200("text/plain", &huma.Schema{Type: huma.TypeString}), "default": problem,
-		},
-	})
-	o.AddOperation(&huma.Operation{
-		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json", Summary: "The keys that access tokens are signed with",
-		Responses: map[string]*huma.Response{
-			"200": content200("application/json", &huma.Schema{Type: huma.TypeObject}), "default": problem,
-		},
-	})
-}
