@@ -275,9 +275,20 @@ func TestRetry(t *testing.T) {
 	id = r.newJob(t, "alice").ID
 	r.succeed(t, id, []byte("mp3"))
 	wantProblem(t, retry(id), 409, "not_retryable")
-	// Canceled: its file is gone, but for one that could not be deleted.
+	// Canceled: its file is gone, or about to be, which must not depend on chance.
+	for _, fault := range []func() error{nil, down} {
+		r.faults.set("Remove", fault)
+		id = r.newJob(t, "alice").ID
+		r.do(t, "DELETE", "/v1/jobs/"+id, "alice")
+		wantProblem(t, retry(id), 409, "job_canceled")
+	}
+	// Failed, and its file has been lost.
+	r.faults.set("Remove", nil)
 	id = r.newJob(t, "alice").ID
-	r.do(t, "DELETE", "/v1/jobs/"+id, "alice")
+	r.fail(t, id, job.SourceMissing)
+	if err := r.bucket.Delete(t.Context(), job.SourceKey(id)); err != nil {
+		t.Fatal(err)
+	}
 	wantProblem(t, retry(id), 410, "source_gone")
 }
 

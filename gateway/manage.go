@@ -111,7 +111,7 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	if err != nil {
 		return nil, err
 	}
-	if j.State != job.Failed && j.State != job.Canceled {
+	if j.State != job.Failed {
 		return nil, notRetryable(j.State)
 	}
 	switch there, err := g.bucket.exists(ctx, job.SourceKey(j.ID)); {
@@ -135,6 +135,8 @@ func notRetryable(s job.State) error {
 	switch s {
 	case job.Succeeded:
 		return conflict("not_retryable", "The job has succeeded; there is nothing to try again.")
+	case job.Canceled:
+		return conflict("job_canceled", "The job was canceled, and its file was deleted with it. Upload the file again.")
 	case job.Expired:
 		return conflict("not_retryable", "The job has expired. Upload the file again.")
 	}

@@ -45,7 +45,7 @@ func (g *Gateway) register(api huma.API) {
 	remove.Responses["204"] = &huma.Response{Description: "The job has been removed."}
 	huma.Register(api, remove, g.remove)
 
-	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed or canceled job again", 404, 409, 410)
+	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed job again", 404, 409, 410)
 	retry.DefaultStatus = http.StatusAccepted
 	huma.Register(api, retry, g.retry)
 

@@ -10,7 +10,7 @@
 //	  ^  \        |  \---> failed -----> expired
 //	  |   \       |
 //	  |    \------+------> canceled ---> expired
-//	  +-- (worker lost, or another try; failed and canceled by a user's retry)
+//	  +-- (worker lost, or another try; failed by a user's retry)
 //
 // [State.To] is that picture as code.
 package job

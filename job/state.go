@@ -31,7 +31,7 @@ var transitions = map[State][]State{
 	Running:   {Queued, Succeeded, Failed, Canceled},
 	Succeeded: {Expired},
 	Failed:    {Queued, Expired},
-	Canceled:  {Queued, Expired},
+	Canceled:  {Expired},
 }
 
 // To reports whether a job may go from s to next.

@@ -14,7 +14,6 @@ var picture = map[[2]State]bool{
 	{Running, Canceled}:  true,
 	{Running, Queued}:    true, // worker lost, or another try
 	{Failed, Queued}:     true, // a user's retry
-	{Canceled, Queued}:   true, // likewise
 	{Succeeded, Expired}: true,
 	{Failed, Expired}:    true,
 	{Canceled, Expired}:  true,

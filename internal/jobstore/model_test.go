@@ -123,7 +123,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"retry": func(r *rapid.T) {
 			j, _ := m.pick(r)
 			_, err := m.s.Retry(ctx, j.id)
-			if m.expect(r, "retry", err, j.state == job.Failed || j.state == job.Canceled, job.ErrConflict) {
+			if m.expect(r, "retry", err, j.state == job.Failed, job.ErrConflict) {
 				j.state, j.failure, j.tries, j.leased, j.told = job.Queued, nil, 0, false, false
 				j.version++
 			}

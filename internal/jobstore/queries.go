@@ -67,7 +67,7 @@ func newQueries(db *sqldb.DB) queries {
 		retry: fill(`UPDATE jobs SET state = 'queued', version = version + 1, tries = 0,
 			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now},
 			notice_at = 0, notice_lease_until = 0, notified_at = 0, notice_error = ''
-			WHERE id = ? AND state IN ('failed', 'canceled'){row}`),
+			WHERE id = ? AND state = 'failed'{row}`),
 		remove: `DELETE FROM jobs WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled', 'expired')`,
 
 		claim: fill(`UPDATE jobs SET state = 'running', version = version + 1, attempt = {next}, tries = tries + 1,

@@ -157,6 +157,7 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 		n, attempt := tallies[id], held[id]
 		var err error
 		var note func() // under n's lock
+		final := false
 		end, retry := func() { n.ends++ }, func() { n.retries++ }
 		switch rand.N(10) {
 		case 0, 1, 2:
@@ -178,20 +179,7 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 		case 5:
 			r := job.Result{Key: fmt.Sprint(rand.Uint64())}
 			_, err = s.Succeed(ctx, id, attempt, r, retention)
-			note = end
-			if err == nil {
-				// A success cannot be retried; fill the place so that the race goes on.
-				n.mu.Lock()
-				n.changes++
-				n.ends++
-				n.mu.Unlock()
-				reset(t, s, id)
-				n.mu.Lock()
-				n.changes++
-				n.retries++
-				n.mu.Unlock()
-				continue
-			}
+			note, final = end, true
 		case 6:
 			_, err = s.Fail(ctx, id, attempt, storage, retention)
 			note = end
@@ -199,7 +187,7 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 			_, err = s.Release(ctx, id, attempt, 0, nil)
 		case 8:
 			_, err = s.Cancel(ctx, id)
-			note = end
+			note, final = end, true
 		case 9:
 			_, err = s.Retry(ctx, id)
 			note = retry
@@ -212,17 +200,25 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 				note()
 			}
 			n.mu.Unlock()
+			if final { // it cannot be retried, and the race goes on all the same
+				reset(t, s, id)
+				n.mu.Lock()
+				n.changes++
+				retry()
+				n.mu.Unlock()
+			}
 		case !errors.Is(err, job.ErrConflict) && !errors.Is(err, job.ErrLost):
 			t.Error(err)
 		}
 	}
 }
 
-// reset makes a success a queued job again, which no method of the store does.
+// reset makes a success, or a canceled job, a queued one again, which no method of the
+// store does.
 func reset(t *testing.T, s *Store, id string) {
 	t.Helper()
 	if _, err := s.db.ExecContext(t.Context(), `UPDATE jobs SET state = 'queued', result = '', ended_at = 0, version = version + 1
-		WHERE id = ? AND state = 'succeeded'`, id); err != nil {
+		WHERE id = ? AND state IN ('succeeded', 'canceled')`, id); err != nil {
 		t.Error(err)
 	}
 }

@@ -20,8 +20,7 @@ const (
 	MaxPosition = 1000
 	// MaxList is the most jobs that one call returns.
 	MaxList = 1000
-	// CanceledRetention is how long a canceled job is listed, and may be tried
-	// again, before it expires.
+	// CanceledRetention is how long a canceled job is listed before it expires.
 	CanceledRetention = 24 * time.Hour
 )
 
@@ -154,7 +153,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// Retry queues a job again that has failed or was canceled, as if it were new, but
+// Retry queues a job again that has failed, as if it were new, but
 // for the attempts that it has had; another is refused ([job.ErrConflict]).
 func (s *Store) Retry(ctx context.Context, id string) (job.Job, error) {
 	j, err := s.settle(ctx, id, s.q.retry, id)

@@ -229,7 +229,7 @@ var refusals = map[string]error{
 // allowed are the states that an operation accepts.
 var allowed = map[string][]job.State{
 	"Claim": {job.Queued}, "Succeed": {job.Running}, "Fail": {job.Running}, "Release": {job.Running},
-	"Cancel": {job.Queued, job.Running}, "Retry": {job.Failed, job.Canceled},
+	"Cancel": {job.Queued, job.Running}, "Retry": {job.Failed},
 	"Expire":    {job.Succeeded, job.Failed, job.Canceled},
 	"Heartbeat": {job.Running}, "Enqueued": {job.Queued},
 	"ClaimNotice": {job.Succeeded, job.Failed}, "Notified": {job.Succeeded, job.Failed, job.Expired},

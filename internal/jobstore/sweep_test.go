@@ -41,15 +41,15 @@ func TestOverdue(t *testing.T) {
 		found(t, "at once", l, err, a, b)
 		l, err = s.Overdue(ctx, 0, 1)
 		found(t, "the oldest", l, err, a)
-		// A moment: SQLite's clock counts milliseconds.
+		const stale = time.Second // longer than a busy machine needs for two statements
 		until(t, "stale", func() bool {
-			l, err := s.Overdue(ctx, 50*time.Millisecond, 10)
+			l, err := s.Overdue(ctx, stale, 10)
 			return err == nil && len(l) == 2
 		})
 		if err := s.Enqueued(ctx, a.ID, 0); err != nil {
 			t.Fatal(err)
 		}
-		l, err = s.Overdue(ctx, 50*time.Millisecond, 10)
+		l, err = s.Overdue(ctx, stale, 10)
 		found(t, "but one", l, err, b)
 		if err := s.Enqueued(ctx, b.ID, 1); !errors.Is(err, job.ErrConflict) {
 			t.Errorf("of another attempt: %v", err)
