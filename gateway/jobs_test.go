@@ -183,9 +183,11 @@ func TestDelete(t *testing.T) {
 	running = r.newJob(t, "alice").ID
 	r.claim(t, running)
 	wantCanceled(running)
-	if a := del(queued); a.StatusCode != 204 || len(a.body) != 0 {
-		t.Errorf("%d %s", a.StatusCode, a.body)
+	if a := del(queued); a.StatusCode != 204 || len(a.body) != 0 || a.Header["Content-Type"] != nil {
+		t.Errorf("%d %v %s", a.StatusCode, a.Header, a.body)
 	}
+	wantProblem(t, r.do(t, "DELETE", "/v1/jobs/", "alice"), 404, "not_found")
+	wantProblem(t, r.do(t, "GET", "/v1/jobs//audio", "alice"), 404, "not_found")
 	wantProblem(t, del(queued), 404, "not_found")
 	wantProblem(t, r.do(t, "GET", "/v1/jobs/"+queued, "alice"), 404, "not_found")
 	for _, end := range []func(string){

@@ -19,7 +19,7 @@ const (
 )
 
 // authRoutes are passed on to the auth service.
-var authRoutes = []string{"POST /login", "POST /validate", "/v1/auth/", "GET /.well-known/jwks.json"}
+var authRoutes = []string{"POST /login", "POST /validate", "/v1/auth", "/v1/auth/", "GET /.well-known/jwks.json"}
 
 // newAuthProxy passes requests on to the auth service at target.
 func newAuthProxy(target *url.URL) http.Handler {

@@ -51,6 +51,7 @@ func TestAuthProxy(t *testing.T) {
 		{"POST", "/validate", "alice", "x", "POST /validate alice:pässword x"},
 		{"POST", "/v1/auth/register?x=1", "", `{"email":"a@b.c"}`, `POST /v1/auth/register?x=1 : {"email":"a@b.c"}`},
 		{"GET", "/v1/auth/me", "", "", "GET /v1/auth/me : "},
+		{"GET", "/v1/auth", "", "", "GET /v1/auth : "}, // which auth does not know; no redirection
 		{"GET", "/.well-known/jwks.json", "", "", "GET /.well-known/jwks.json : "},
 	} {
 		a := send(c.method, c.path, c.user, c.body)

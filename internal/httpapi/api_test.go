@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,6 +133,36 @@ func TestNoRoute(t *testing.T) {
 	problem(t, w, 405, "method_not_allowed")
 	if got := w.Header().Get("Allow"); got != "GET, HEAD" {
 		t.Errorf("Allow: %q", got)
+	}
+}
+
+// TestUncleanPaths: an address that is not one of ours is answered with a problem, and
+// never with a redirection to what it may have meant.
+func TestUncleanPaths(t *testing.T) {
+	t.Parallel()
+	h := api(&lines{})
+	for _, path := range []string{"/things//bolt", "//things/bolt", "/things/./bolt", "/x/../things/bolt", "/things/bolt/", "/things/", "/..", "//"} {
+		for _, method := range []string{"GET", "POST", "DELETE"} {
+			r := httptest.NewRequest(method, "http://things.example/", nil)
+			r.URL.Path = path
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			problem(t, w, 404, "not_found")
+		}
+	}
+}
+
+// TestNoContent: an answer without content has no type of it.
+func TestNoContent(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusNoContent, http.StatusNotModified} {
+		w := serve(httpapi.Observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+		}), (&lines{}).logger(), time.Second), "GET", "/", "")
+		if _, typed := w.Header()["Content-Type"]; w.Code != status || typed {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"time"
 
@@ -42,7 +43,8 @@ func Abort(ctx context.Context, cause error) {
 // X-Request-Id), logs one line when it is done, turns a panic into a problem, and
 // sets the headers that every answer has. Queries are not logged: they may hold
 // signatures. A request's body has timeout to arrive and its answer to be written,
-// unless the handler sets other deadlines.
+// unless the handler sets other deadlines. What is no path in its shortest form, such
+// as /jobs//audio, is not found.
 func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
@@ -83,8 +85,19 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Ha
 				panic(http.ErrAbortHandler)
 			}
 		}()
+		if !clean(r.URL.Path) {
+			NewProblem(http.StatusNotFound, "not_found", "There is nothing at this address.").Write(out, r)
+			return
+		}
 		h.ServeHTTP(out, r)
 	})
+}
+
+// clean reports whether a path is its own shortest form. Package http would redirect
+// to that, in HTML, and a client that left an ID empty would land somewhere else.
+func clean(p string) bool {
+	short := path.Clean("/" + p)
+	return p == short || short != "/" && p == short+"/"
 }
 
 func logRequest(logger *slog.Logger, r *http.Request, rec *record, out *response, took time.Duration, cut bool) {
@@ -129,6 +142,9 @@ type response struct {
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
+	}
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		w.Header().Del("Content-Type") // of the content that does not follow
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
