@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -41,11 +39,11 @@ func (f *form) set(where, name, value string) error {
 		f.fileName = job.CleanFileName(value)
 		return nil
 	case "notify":
-		on, err := parseSwitch(value)
-		if err != nil {
+		var on job.Switch
+		if err := on.UnmarshalText([]byte(value)); err != nil {
 			return badSetting(where, &job.SettingError{Name: name, Reason: err.Error()})
 		}
-		f.notify = on
+		f.notify = bool(on)
 		return nil
 	}
 	if err := f.settings.Set(name, value); err != nil {
@@ -93,22 +91,6 @@ func badSetting(where string, err error) *httpapi.Problem {
 	}
 	p.Detail = "The setting " + se.Error() + "."
 	return p.WithField(where+"."+se.Name, se.Reason)
-}
-
-// parseSwitch reads a switch as the settings of package job do.
-func parseSwitch(s string) (bool, error) {
-	switch s := strings.ToLower(s); s {
-	case "", "on", "yes":
-		return true, nil
-	case "off", "no":
-		return false, nil
-	default:
-		v, err := strconv.ParseBool(s)
-		if err != nil {
-			return false, errors.New(strconv.Quote(s) + ": want true or false")
-		}
-		return v, nil
-	}
 }
 
 // dispositionName returns the file name in a Content-Disposition, or "".
