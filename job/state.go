@@ -26,6 +26,28 @@ func States() []State {
 	return []State{Queued, Running, Succeeded, Failed, Canceled, Expired}
 }
 
+// Standing is where a job stands: what it takes to know which of its files it needs.
+type Standing struct {
+	State State
+	// Attempt is the number of attempts made so far; of a job that runs or has
+	// succeeded it is the one that does or did.
+	Attempt int
+}
+
+// Needs reports whether a job needs an object in the bucket whose key names it. The
+// upload: until the job has succeeded, or cannot be tried again. An MP3: if it is what
+// the attempt makes or has made that holds the job; what an earlier one has left, whose
+// process died, nobody will look for.
+func (s Standing) Needs(id, key string) bool {
+	switch key {
+	case SourceKey(id):
+		return s.State.Active() || s.State == Failed
+	case ResultKey(id, s.Attempt):
+		return s.State == Running || s.State == Succeeded
+	}
+	return false
+}
+
 var transitions = map[State][]State{
 	Queued:    {Running, Canceled},
 	Running:   {Queued, Succeeded, Failed, Canceled},

@@ -48,3 +48,30 @@ func TestStates(t *testing.T) {
 		}
 	}
 }
+
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	const id, other = "01a21193-4e30-754a-82da-bcfa6a249581", "01a21193-4e30-754a-82da-bcfa6a249582"
+	for state, want := range map[State][]string{
+		Queued:    {SourceKey(id)},
+		Running:   {SourceKey(id), ResultKey(id, 2)},
+		Succeeded: {ResultKey(id, 2)},
+		Failed:    {SourceKey(id)},
+		Canceled:  nil,
+		Expired:   nil,
+		"":        nil,
+	} {
+		var got []string
+		for _, key := range []string{
+			SourceKey(id), ResultKey(id, 1), ResultKey(id, 2), ResultKey(id, 3), ResultKey(id, 22), ResultPrefix(id), ResultPrefix(id) + "x",
+			SourceKey(other), ResultKey(other, 2), "", "x",
+		} {
+			if (Standing{state, 2}).Needs(id, key) {
+				got = append(got, key)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s needs %v, want %v", state, got, want)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func (s *store) Purge(ctx context.Context, keep time.Duration, limit int) (int, 
 	return s.Store.Purge(ctx, keep, limit)
 }
 
-func (s *store) States(ctx context.Context, ids []string) (map[string]job.State, error) {
+func (s *store) States(ctx context.Context, ids []string) (map[string]job.Standing, error) {
 	if err := s.at("States"); err != nil {
 		return nil, err
 	}

@@ -15,20 +15,8 @@ type walk struct {
 	after  string    // the last key that was looked at
 }
 
-// folder is a part of the bucket, and in which states a job needs what is in it.
-type folder struct {
-	prefix string
-	needed func(job.State) bool
-}
-
-// folders of the bucket. A failed job may be tried again, with its source. What an
-// attempt has left that did not win goes with the result of the one that did.
-func folders() []folder {
-	return []folder{
-		{"in/", func(s job.State) bool { return s.Active() || s == job.Failed }},
-		{"out/", func(s job.State) bool { return s.Active() || s == job.Succeeded }},
-	}
-}
+// folders are the parts of the bucket that belong to jobs.
+func folders() []string { return []string{"in/", "out/"} }
 
 // minUploadAge is the least age at which an unfinished upload counts as forgotten.
 const minUploadAge = 24 * time.Hour
@@ -48,8 +36,7 @@ func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error
 		if time.Now().After(until) || ctx.Err() != nil {
 			return nil
 		}
-		f := all[s.walk.folder]
-		page, err := s.deps.Bucket.Objects(ctx, f.prefix, s.walk.after, s.cfg.Sweep.Batch)
+		page, err := s.deps.Bucket.Objects(ctx, all[s.walk.folder], s.walk.after, s.cfg.Sweep.Batch)
 		if err != nil {
 			return err
 		}
@@ -59,7 +46,7 @@ func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error
 		} else {
 			s.walk.after = page[len(page)-1].Key
 		}
-		if err := s.removeUnneeded(ctx, page, f.needed, r); err != nil {
+		if err := s.removeUnneeded(ctx, page, r); err != nil {
 			return err
 		}
 	}
@@ -70,7 +57,7 @@ func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error
 
 // removeUnneeded removes the old objects of a page that no job needs. The rows are
 // asked after the list was made, so that a row that comes after its object is seen.
-func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, needed func(job.State) bool, r *Report) error {
+func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, r *Report) error {
 	owners := map[string]string{} // by key
 	var ids []string
 	for _, o := range page {
@@ -88,7 +75,7 @@ func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, needed func
 	}
 	var errs []error
 	for key, id := range owners {
-		if state, ok := states[id]; ok && needed(state) {
+		if state, ok := states[id]; ok && state.Needs(id, key) {
 			continue
 		}
 		if err := s.deps.Bucket.Delete(ctx, key); err != nil {

@@ -71,9 +71,14 @@ func TestOrphans(t *testing.T) {
 	for _, id := range []string{succeeded, nobody} {
 		r.put(job.SourceKey(id), []byte("x"))
 	}
-	for _, id := range []string{failed, canceled, running, nobody} {
+	for _, id := range []string{failed, canceled, running, queued, nobody} {
 		r.put(job.ResultKey(id, 1), []byte("x"))
 	}
+	// What attempts left whose process died, and others came after them or before.
+	r.put(job.ResultKey(succeeded, 0), []byte("x"))
+	r.put(job.ResultKey(succeeded, 10), []byte("x"))
+	r.put(job.ResultKey(running, 0), []byte("x"))
+	r.put(job.ResultPrefix(succeeded)+"1.mp3.x", []byte("x"))
 	r.put("elsewhere/x", []byte("x"))
 	r.put("in/not-a-job", []byte("x"))
 	kept := []string{
@@ -82,7 +87,8 @@ func TestOrphans(t *testing.T) {
 	}
 	gone := []string{
 		job.SourceKey(succeeded), job.ResultKey(failed, 1), job.SourceKey(canceled), job.ResultKey(canceled, 1),
-		job.SourceKey(nobody), job.ResultKey(nobody, 1),
+		job.SourceKey(nobody), job.ResultKey(nobody, 1), job.ResultKey(queued, 1),
+		job.ResultKey(succeeded, 0), job.ResultKey(succeeded, 10), job.ResultKey(running, 0), job.ResultPrefix(succeeded) + "1.mp3.x",
 	}
 	r.sweep(r.sweeper(hour), worker.Report{})
 	r.holds(append(slices.Clone(kept), gone...)...) // they are fresh

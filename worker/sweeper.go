@@ -47,8 +47,8 @@ type Outbox interface {
 type Watcher interface {
 	// Lost are running jobs whose lease has passed.
 	Lost(ctx context.Context, limit int) ([]job.Job, error)
-	// States of jobs; those that are missing are no jobs.
-	States(ctx context.Context, ids []string) (map[string]job.State, error)
+	// States tells where jobs stand; those that are missing are no jobs.
+	States(ctx context.Context, ids []string) (map[string]job.Standing, error)
 }
 
 // Expirer finds and removes what has been kept for long enough.

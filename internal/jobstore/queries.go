@@ -114,7 +114,7 @@ func newQueries(db *sqldb.DB) queries {
 		purgeable: fill(`SELECT id FROM jobs
 			WHERE state = 'expired' AND due_at <= {now} - ? ORDER BY due_at LIMIT ?`),
 		purge:  fill(`DELETE FROM jobs WHERE id IN ({ids}) AND state = 'expired'`),
-		states: fill(`SELECT id, state FROM jobs WHERE id IN ({ids})`),
+		states: fill(`SELECT id, state, attempt FROM jobs WHERE id IN ({ids})`),
 
 		leaseTake: fill(`UPDATE job_leases SET holder = ?, ends = {now} + ?
 			WHERE name = ? AND (holder = ? OR ends <= {now})`),

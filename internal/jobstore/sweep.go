@@ -115,22 +115,22 @@ func placeholders(ids []string) []any {
 	return args
 }
 
-// States returns the states of the jobs of some IDs. Those that are missing, and
+// States returns where the jobs of some IDs stand. Those that are missing, and
 // what cannot be an ID, name no job.
-func (s *Store) States(ctx context.Context, ids []string) (map[string]job.State, error) {
+func (s *Store) States(ctx context.Context, ids []string) (map[string]job.Standing, error) {
 	valid := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if job.ValidID(id) {
 			valid = append(valid, id)
 		}
 	}
-	states := make(map[string]job.State, len(valid))
+	states := make(map[string]job.Standing, len(valid))
 	for len(valid) > 0 {
 		n := min(len(valid), chunk)
 		err := s.each(ctx, s.q.states, placeholders(valid[:n]), func(scan func(...any) error) error {
 			var id string
-			var state job.State
-			err := scan(&id, &state)
+			var state job.Standing
+			err := scan(&id, &state.State, &state.Attempt)
 			states[id] = state
 			return err
 		})

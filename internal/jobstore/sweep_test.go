@@ -206,11 +206,11 @@ func TestExpiry(t *testing.T) {
 
 func TestStatesOf(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
-		want := map[string]job.State{}
+		want := map[string]job.Standing{}
 		ask := []string{"", "x", "in/y", newID()}
 		for _, state := range job.States() {
 			j := in(t, s, state)
-			want[j.ID] = state
+			want[j.ID] = job.Standing{State: state, Attempt: j.Attempt}
 			ask = append(ask, j.ID, j.ID)
 		}
 		got, err := s.States(t.Context(), ask)
