@@ -122,6 +122,20 @@ func (s *store) Release(ctx context.Context, id string, attempt int, after time.
 	return s.Store.Release(ctx, id, attempt, after, why)
 }
 
+func (s *store) Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error) {
+	if err := s.at("Requeue"); err != nil {
+		return job.Job{}, err
+	}
+	return s.Store.Requeue(ctx, id, attempt, why)
+}
+
+func (s *store) GiveUp(ctx context.Context, id string, attempt int, why job.Failure, retention time.Duration) (job.Job, error) {
+	if err := s.at("GiveUp"); err != nil {
+		return job.Job{}, err
+	}
+	return s.Store.GiveUp(ctx, id, attempt, why, retention)
+}
+
 func (s *store) Lost(ctx context.Context, limit int) ([]job.Job, error) {
 	if err := s.at("Lost"); err != nil {
 		return nil, err

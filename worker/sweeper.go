@@ -24,7 +24,7 @@ type SweepJobs interface {
 	Leaser
 	Outbox
 	Watcher
-	Ender
+	Reclaimer
 	Expirer
 }
 
@@ -41,6 +41,15 @@ type Outbox interface {
 	// [job.ErrNotFound] if the job does not wait for an attempt any more.
 	Enqueued(ctx context.Context, id string, attempt int) error
 	Untold(ctx context.Context, stale time.Duration, limit int) ([]job.Job, error)
+}
+
+// Reclaimer takes jobs from attempts whose lease has passed. One that has given a sign
+// of life since it was found keeps its job: the error wraps [job.ErrLost] then.
+type Reclaimer interface {
+	// Requeue queues the job again.
+	Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error)
+	// GiveUp lets it fail.
+	GiveUp(ctx context.Context, id string, attempt int, why job.Failure, retention time.Duration) (job.Job, error)
 }
 
 // Watcher tells how jobs are.
@@ -191,12 +200,12 @@ func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
 		why := job.Failure{Code: job.WorkerLost}
 		last := j.Tries >= s.cfg.MaxTries
 		if last {
-			_, err = s.deps.Jobs.Fail(ctx, j.ID, j.Attempt, why, s.cfg.Retention)
+			_, err = s.deps.Jobs.GiveUp(ctx, j.ID, j.Attempt, why, s.cfg.Retention)
 		} else {
-			_, err = s.deps.Jobs.Release(ctx, j.ID, j.Attempt, 0, &why)
+			_, err = s.deps.Jobs.Requeue(ctx, j.ID, j.Attempt, why)
 		}
 		if errors.Is(err, job.ErrLost) {
-			continue // it has ended meanwhile, or another sweeper was quicker
+			continue // it lives or has ended after all, or another sweeper was quicker
 		}
 		if err != nil {
 			return err

@@ -41,6 +41,31 @@ func (r *rig) lose(id string) {
 	})
 }
 
+// TestLateSignOfLife: a worker that gives a sign of life between the sweeper's look and
+// its deed keeps its job.
+func TestLateSignOfLife(t *testing.T) {
+	t.Parallel()
+	for method, tries := range map[string]int{"Requeue": 1, "GiveUp": 3} {
+		r := newRig(t)
+		id := r.upload(nil, job.Settings{})
+		s := r.sweeper(hour)
+		for range tries - 1 {
+			r.lose(id)
+			r.sweep(s, worker.Report{Requeued: 1})
+			r.asked(fmt.Sprintf("convert %s/%d", id, r.get(id).Attempt))
+		}
+		r.lose(id)
+		r.faults().set(method, func() error {
+			return r.jobs.Store.Heartbeat(r.t.Context(), id, tries, job.Progress{}, time.Hour)
+		})
+		r.sweep(s, worker.Report{})
+		r.asked()
+		if j := r.get(id); j.State != job.Running || j.Attempt != tries || j.Tries != tries {
+			t.Errorf("%s: %+v", method, j)
+		}
+	}
+}
+
 func hour(c *worker.Config) { c.Sweep.Stale = time.Hour }
 
 // TestLostWorker: its job is queued again, and fails when that has happened too often.

@@ -22,6 +22,7 @@ func samples(id string) map[string][]any {
 		"cancel": {1, id}, "retry": {id}, "remove": {id},
 		"claim": {"w", 1, id}, "heartbeat": {1, 1, 1, id, 1},
 		"succeed": {"{}", 1, id, 1}, "fail": {"internal", "", 1, id, 1}, "release": {0, "", "", 1, 1, id, 1},
+		"giveUp": {"internal", "", 1, id, 1}, "requeue": {0, "", "", 1, 1, id, 1},
 		"enqueued": {id, 1}, "expire": {id},
 		"claimNotice": {1, id}, "notified": {"", id, 1}, "releaseNotice": {id},
 		"list": {id, 20}, "listOwner": {"owner7", id, 20}, "listState": {"running", id, 20},

@@ -18,6 +18,7 @@ type queries struct {
 	// Of many.
 	list, listOwner, listState, listOwnerState  string
 	overdue, lost, untold, expirable, purgeable string
+	requeue, giveUp                             string
 	purge, states                               string
 	// Of named leases.
 	leaseTake, leaseNew, leaseEnd string
@@ -48,6 +49,13 @@ func newQueries(db *sqldb.DB) queries {
 		notice = `notice_at = CASE WHEN notify_to = '' THEN 0 ELSE {now} END, notice_lease_until = 0`
 		// Which job an attempt holds.
 		held = ` WHERE id = ? AND state = 'running' AND attempt = ?{row}`
+		// Which job an attempt holds no longer than until somebody notices.
+		lapsed = ` WHERE id = ? AND state = 'running' AND attempt = ? AND due_at < {now}{row}`
+
+		fail = `UPDATE jobs SET state = 'failed', version = version + 1, ` + idle + `,
+			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ?, ` + notice
+		release = `UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
+			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?`
 	)
 	return queries{
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
@@ -78,10 +86,10 @@ func newQueries(db *sqldb.DB) queries {
 			WHERE id = ? AND state = 'running' AND attempt = ?`),
 		succeed: fill(`UPDATE jobs SET state = 'succeeded', version = version + 1, ` + idle + `,
 			result = ?, ended_at = {now}, due_at = {now} + ?, ` + notice + held),
-		fail: fill(`UPDATE jobs SET state = 'failed', version = version + 1, ` + idle + `,
-			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ?, ` + notice + held),
-		release: fill(`UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
-			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?` + held),
+		fail:    fill(fail + held),
+		release: fill(release + held),
+		giveUp:  fill(fail + lapsed),
+		requeue: fill(release + lapsed),
 
 		enqueued: fill(`UPDATE jobs SET version = version + 1, due_at = {now}
 			WHERE id = ? AND state = 'queued' AND attempt = ?`),

@@ -208,6 +208,14 @@ func operations(t *testing.T) []operation {
 			_, err := s.Release(ctx, id, n, 0, &storage)
 			return err
 		}},
+		{"Requeue", job.Queued, func(s *Store, id string, n int) error {
+			_, err := s.Requeue(ctx, id, n, storage)
+			return err
+		}},
+		{"GiveUp", job.Failed, func(s *Store, id string, n int) error {
+			_, err := s.GiveUp(ctx, id, n, storage, retention)
+			return err
+		}},
 		{"Cancel", job.Canceled, func(s *Store, id string, n int) error { _, err := s.Cancel(ctx, id); return err }},
 		{"Retry", job.Queued, func(s *Store, id string, n int) error { _, err := s.Retry(ctx, id); return err }},
 		{"Expire", job.Expired, func(s *Store, id string, n int) error { _, err := s.Expire(ctx, id); return err }},
@@ -222,6 +230,7 @@ func operations(t *testing.T) []operation {
 // refusals are what the operations say of a job that is not in their state.
 var refusals = map[string]error{
 	"Claim": job.ErrConflict, "Succeed": job.ErrLost, "Fail": job.ErrLost, "Release": job.ErrLost,
+	"Requeue": job.ErrLost, "GiveUp": job.ErrLost,
 	"Cancel": job.ErrConflict, "Retry": job.ErrConflict, "Expire": job.ErrConflict, "Heartbeat": job.ErrLost,
 	"Enqueued": job.ErrConflict, "ClaimNotice": job.ErrConflict, "Notified": job.ErrLost, "Delete": job.ErrConflict,
 }
@@ -229,6 +238,7 @@ var refusals = map[string]error{
 // allowed are the states that an operation accepts.
 var allowed = map[string][]job.State{
 	"Claim": {job.Queued}, "Succeed": {job.Running}, "Fail": {job.Running}, "Release": {job.Running},
+	"Requeue": {job.Running}, "GiveUp": {job.Running},
 	"Cancel": {job.Queued, job.Running}, "Retry": {job.Failed},
 	"Expire":    {job.Succeeded, job.Failed, job.Canceled},
 	"Heartbeat": {job.Running}, "Enqueued": {job.Queued},
@@ -243,7 +253,8 @@ func TestStates(t *testing.T) {
 			for _, state := range job.States() {
 				name := op.name + " of " + string(state)
 				before := in(t, s, state)
-				if op.name == "Expire" && before.State.Ended() {
+				switch {
+				case op.name == "Expire" && before.State.Ended(), lapses[op.name] && state == job.Running:
 					due(t, s, before.ID)
 				}
 				err := op.do(s, before.ID, before.Attempt)
@@ -275,7 +286,10 @@ func TestStates(t *testing.T) {
 	})
 }
 
-// due makes the files of an ended job expire now.
+// lapses are the operations that want the lease to have passed.
+var lapses = map[string]bool{"Requeue": true, "GiveUp": true}
+
+// due makes the files of an ended job expire now, and the lease of a running one pass.
 func due(t testing.TB, s *Store, id string) {
 	t.Helper()
 	if _, err := s.db.ExecContext(t.Context(), "UPDATE jobs SET due_at = 1 WHERE id = ?", id); err != nil {

@@ -37,6 +37,30 @@ func (s *Store) Lost(ctx context.Context, n int) ([]job.Job, error) {
 	return s.sweep(ctx, "lost", s.q.lost, limit(n))
 }
 
+// Requeue puts a job that [Store.Lost] has named back into the queue, for an attempt
+// that is due at once. why is how this attempt failed. [job.ErrLost] means that the
+// attempt does not hold the job, or has extended its lease.
+func (s *Store) Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error) {
+	code, detail := failureColumns(&why)
+	j, err := s.finish(ctx, id, s.q.requeue, 0, code, detail, 0, 0, id, attempt)
+	if err != nil {
+		return job.Job{}, fmt.Errorf("jobstore: requeue %s, attempt %d: %w", id, attempt, err)
+	}
+	return j, nil
+}
+
+// GiveUp ends a job that [Store.Lost] has named for good; it expires after retention.
+// [job.ErrLost] means that the attempt does not hold the job, or has extended its
+// lease.
+func (s *Store) GiveUp(ctx context.Context, id string, attempt int, why job.Failure, retention time.Duration) (job.Job, error) {
+	code, detail := failureColumns(&why)
+	j, err := s.finish(ctx, id, s.q.giveUp, code, detail, retention.Microseconds(), id, attempt)
+	if err != nil {
+		return job.Job{}, fmt.Errorf("jobstore: give up %s, attempt %d: %w", id, attempt, err)
+	}
+	return j, nil
+}
+
 // Untold returns jobs that have succeeded or failed, whose NotifyTo has not been
 // told and is not just being told, and whose notice was last asked for at least
 // stale ago: its end, or the last [Store.ClaimNotice].

@@ -81,6 +81,42 @@ func TestLost(t *testing.T) {
 	})
 }
 
+// TestTakenBack: a lost job is taken from its attempt, but from none that has given a
+// sign of life since it was found.
+func TestTakenBack(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		lost := func() job.Job { j := in(t, s, job.Running); due(t, s, j.ID); return get(t, s, j.ID) }
+		back, err := s.Requeue(ctx, lost().ID, 1, storage)
+		if err != nil || back.State != job.Queued || back.Tries != 1 || *back.Failure != storage || back.Worker != "" || back.NotBefore.After(time.Now().Add(lease/2)) {
+			t.Errorf("%+v, %v", back, err)
+		}
+		failed, err := s.GiveUp(ctx, lost().ID, 1, storage, retention)
+		if err != nil || failed.State != job.Failed || *failed.Failure != storage || failed.Expires.Before(failed.Ended.Add(retention/2)) {
+			t.Errorf("%+v, %v", failed, err)
+		}
+		l, err := s.Untold(ctx, 0, 10)
+		found(t, "to be told", l, err, failed)
+
+		alive := lost()
+		if err := s.Heartbeat(ctx, alive.ID, 1, job.Progress{}, lease); err != nil {
+			t.Fatal(err)
+		}
+		before := get(t, s, alive.ID)
+		if _, err := s.Requeue(ctx, alive.ID, 1, storage); !errors.Is(err, job.ErrLost) {
+			t.Errorf("requeue of one that lives: %v", err)
+		}
+		if _, err := s.GiveUp(ctx, alive.ID, 1, storage, retention); !errors.Is(err, job.ErrLost) {
+			t.Errorf("giving up one that lives: %v", err)
+		}
+		same(t, "one that lives", get(t, s, alive.ID), before)
+		other := lost()
+		if _, err := s.Requeue(ctx, other.ID, 2, storage); !errors.Is(err, job.ErrLost) {
+			t.Errorf("of another attempt: %v", err)
+		}
+	})
+}
+
 func TestNotices(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		ctx := t.Context()
