@@ -117,6 +117,9 @@ func ResultKey(id string, attempt int) string {
 	return ResultPrefix(id) + strconv.Itoa(attempt) + ".mp3"
 }
 
+// MarkKey is the place of the object that says which database a bucket belongs to.
+const MarkKey = "meta/database"
+
 // OwnerOfKey returns the ID of the job that an object in the bucket belongs to.
 func OwnerOfKey(key string) (id string, ok bool) {
 	if id, ok = strings.CutPrefix(key, "in/"); ok {

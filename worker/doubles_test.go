@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 	"time"
@@ -238,6 +239,37 @@ func (b *bucket) Objects(ctx context.Context, prefix, after string, limit int) (
 		objects[i] = worker.Object{Key: o.Key, Age: time.Since(o.Modified)}
 	}
 	return objects, err
+}
+
+func (b *bucket) Mark(ctx context.Context) (string, error) {
+	if err := b.at("Mark"); err != nil {
+		return "", err
+	}
+	r, err := b.Bucket.NewReader(ctx, job.MarkKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	return string(text), err
+}
+
+func (b *bucket) SetMark(ctx context.Context, text string) error {
+	if err := b.at("SetMark"); err != nil {
+		return err
+	}
+	w, err := b.Bucket.CreateSequential(ctx, job.MarkKey)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := io.WriteString(w, text); err != nil {
+		return err
+	}
+	return w.Commit()
 }
 
 type faultySource struct {

@@ -27,7 +27,17 @@ const minUploadAge = 24 * time.Hour
 func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error {
 	all := folders()
 	if s.walk.began.IsZero() || s.walk.folder == len(all) && time.Since(s.walk.began) >= s.cfg.Sweep.OrphanInterval {
+		ours, err := s.owns(ctx)
+		if errors.Is(err, errUnsure) {
+			return nil // the next sweep asks again
+		}
+		if err != nil {
+			return err
+		}
 		s.walk = walk{began: time.Now()}
+		if !ours {
+			s.walk.folder = len(all)
+		}
 	}
 	if s.walk.folder == len(all) {
 		return nil
@@ -58,14 +68,7 @@ func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error
 // removeUnneeded removes the old objects of a page that no job needs. The rows are
 // asked after the list was made, so that a row that comes after its object is seen.
 func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, r *Report) error {
-	owners := map[string]string{} // by key
-	var ids []string
-	for _, o := range page {
-		if id, ok := job.OwnerOfKey(o.Key); ok && o.Age >= s.cfg.Sweep.OrphanAge {
-			owners[o.Key] = id
-			ids = append(ids, id)
-		}
-	}
+	owners, ids := ownersOf(page, s.cfg.Sweep.OrphanAge)
 	if len(ids) == 0 {
 		return nil
 	}
@@ -85,4 +88,17 @@ func (s *Sweeper) removeUnneeded(ctx context.Context, page []Object, r *Report) 
 		r.Orphans++
 	}
 	return errors.Join(errs...)
+}
+
+// ownersOf returns the jobs that those objects of a page belong to which are that old,
+// by key and as a list.
+func ownersOf(page []Object, age time.Duration) (owners map[string]string, ids []string) {
+	owners = map[string]string{}
+	for _, o := range page {
+		if id, ok := job.OwnerOfKey(o.Key); ok && o.Age >= age {
+			owners[o.Key] = id
+			ids = append(ids, id)
+		}
+	}
+	return owners, ids
 }

@@ -60,6 +60,26 @@ func newRig(t testing.TB) *rig {
 
 func newRigOn(t testing.TB, url string) *rig {
 	t.Helper()
+	r := newRigIn(t, url, t.TempDir())
+	id, _, err := r.jobs.Identity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.mark(id) // as after a first walk
+	return r
+}
+
+// mark makes a bucket that of a database.
+func (r *rig) mark(text string) {
+	r.t.Helper()
+	if err := r.bucket.SetMark(r.t.Context(), text); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// newRigIn is a rig whose bucket, in a folder, may have had another before.
+func newRigIn(t testing.TB, url, dir string) *rig {
+	t.Helper()
 	db, err := sqldb.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +88,6 @@ func newRigOn(t testing.TB, url string) *rig {
 	if err := jobstore.Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	b, err := objstore.Open(t.Context(), "file://"+dir)
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +197,8 @@ func (r *rig) handle(w *worker.Worker, id string) {
 	}
 }
 
-// objects are the keys in the bucket; an unfinished one counts as ".tmp".
+// objects are the keys in the bucket, but for its mark; an unfinished one counts as
+// ".tmp".
 func (r *rig) objects() []string {
 	r.t.Helper()
 	all, err := r.bucket.List(r.t.Context(), "", "", 1000)
@@ -187,7 +207,9 @@ func (r *rig) objects() []string {
 	}
 	keys := []string{}
 	for _, o := range all {
-		keys = append(keys, o.Key)
+		if o.Key != job.MarkKey {
+			keys = append(keys, o.Key)
+		}
 	}
 	unfinished, err := os.ReadDir(filepath.Join(r.dir, ".tmp"))
 	if err != nil {
@@ -196,6 +218,7 @@ func (r *rig) objects() []string {
 	for range unfinished {
 		keys = append(keys, ".tmp")
 	}
+	slices.Sort(keys)
 	return keys
 }
 

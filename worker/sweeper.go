@@ -26,6 +26,7 @@ type SweepJobs interface {
 	Watcher
 	Reclaimer
 	Expirer
+	Identifier
 }
 
 // Leaser decides which of many sweepers sweeps.
@@ -69,9 +70,20 @@ type Expirer interface {
 	Purge(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
 
+// Identifier tells databases apart.
+type Identifier interface {
+	// Identity is the database's ID, which copies of it share, and the walks that it
+	// has counted, which a copy has no more of.
+	Identity(ctx context.Context) (id string, walks int64, err error)
+	CountWalk(ctx context.Context) error
+}
+
 // SweepBucket lists and removes objects.
 type SweepBucket interface {
 	Eraser
+	// Mark is the text that SetMark has stored, "" if there is none.
+	Mark(ctx context.Context) (string, error)
+	SetMark(ctx context.Context, text string) error
 	// Objects returns the first objects, at most limit of them, whose key begins
 	// with prefix and comes after another, in the order of their keys. Fewer than
 	// limit means that there are no more.
@@ -115,6 +127,8 @@ type Sweeper struct {
 	deps SweepDeps
 	log  *slog.Logger
 	walk walk
+
+	refused string // why the bucket is not swept, as logged last
 }
 
 // lease is the name of the sweepers' lease.

@@ -19,7 +19,9 @@ type queries struct {
 	list, listOwner, listState, listOwnerState  string
 	overdue, lost, untold, expirable, purgeable string
 	requeue, giveUp                             string
-	purge, states                               string
+	// Of the database.
+	identity, identityNew, countWalk string
+	purge, states                    string
 	// Of named leases.
 	leaseTake, leaseNew, leaseEnd string
 }
@@ -123,6 +125,10 @@ func newQueries(db *sqldb.DB) queries {
 			WHERE state = 'expired' AND due_at <= {now} - ? ORDER BY due_at LIMIT ?`),
 		purge:  fill(`DELETE FROM jobs WHERE id IN ({ids}) AND state = 'expired'`),
 		states: fill(`SELECT id, state, attempt FROM jobs WHERE id IN ({ids})`),
+
+		identity:    `SELECT id, walks FROM job_database WHERE one = 1`,
+		identityNew: `INSERT INTO job_database (one, id, walks) VALUES (1, ?, 0)`,
+		countWalk:   `UPDATE job_database SET walks = walks + 1 WHERE one = 1`,
 
 		leaseTake: fill(`UPDATE job_leases SET holder = ?, ends = {now} + ?
 			WHERE name = ? AND (holder = ? OR ends <= {now})`),

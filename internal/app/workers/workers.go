@@ -4,6 +4,9 @@ package workers
 
 import (
 	"context"
+	"errors"
+	"io"
+	"io/fs"
 	"runtime"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
@@ -86,4 +90,34 @@ func (b bucket) Objects(ctx context.Context, prefix, after string, limit int) ([
 		objects[i] = worker.Object{Key: o.Key, Age: time.Since(o.Modified)}
 	}
 	return objects, err
+}
+
+// maxMark is the longest mark that is read; ours have 60 bytes at the most.
+const maxMark = 1 << 10
+
+// Mark implements [worker.SweepBucket].
+func (b bucket) Mark(ctx context.Context) (string, error) {
+	r, err := b.NewReader(ctx, job.MarkKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	text, err := io.ReadAll(io.LimitReader(r, maxMark))
+	return string(text), err
+}
+
+// SetMark implements [worker.SweepBucket].
+func (b bucket) SetMark(ctx context.Context, text string) error {
+	w, err := b.CreateSequential(ctx, job.MarkKey)
+	if err != nil {
+		return err
+	}
+	defer w.Abort()
+	if _, err := io.WriteString(w, text); err != nil {
+		return err
+	}
+	return w.Commit()
 }
