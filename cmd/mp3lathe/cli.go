@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
@@ -85,7 +84,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			}
 		}
 	}
-	var usage usageError
+	var (
+		usage    usageError
+		settings app.SettingsError
+	)
 	switch {
 	case err == nil:
 		return exitDone
@@ -93,11 +95,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitFailed
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
+	case errors.As(err, &settings):
+		for _, sentence := range settings {
+			fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(sentence))
+		}
+		return exitUsage
 	case errors.As(err, &usage):
 		fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(usage.text))
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(err.Error()))
+	fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(app.OneLine(err)))
 	return exitFailed
 }
 
@@ -121,6 +128,7 @@ func execute(ctx context.Context, args []string, std *stdio) error {
 	if err != nil {
 		return parseError(err, args)
 	}
+	app.FlagsFirst(kctx)
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	return kctx.Run(std)
 }
@@ -135,9 +143,11 @@ func newParser(grammar *cli, std *stdio, exit func(int)) (*kong.Kong, error) {
 			"bitrates": numbers(transcode.Bitrates()),
 			"rates":    numbers(transcode.SampleRates()),
 			"tags":     strings.Join(job.TagNames(), ", "),
-			"cpus":     strconv.Itoa(runtime.GOMAXPROCS(0)),
 		},
+		// A laptop should not have to wait for minutes.
+		app.Vars("20s"),
 		kong.Help(printHelp),
+		kong.ValueFormatter(app.Describe),
 		kong.ConfigureHelp(kong.HelpOptions{NoAppSummary: true, Compact: true, WrapUpperBound: 100}),
 	)
 }

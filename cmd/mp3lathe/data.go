@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/mp3lathe/mp3lathe/auth"
+	"github.com/mp3lathe/mp3lathe/internal/app"
 )
 
 // dataFolder is where "serve" keeps everything. One process at a time has it.
@@ -19,7 +20,7 @@ type dataFolder struct {
 	dir        string
 	lock       *os.File
 	signingKey ed25519.PrivateKey
-	linkKey    string
+	linkKeys   [][]byte
 }
 
 // openData makes the folder if need be, and the keys in it.
@@ -40,13 +41,18 @@ func openData(dir string) (_ *dataFolder, err error) {
 	if d.lock, err = os.OpenFile(d.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, err
 	}
+	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		d.lock.Close()
+		return nil, fmt.Errorf("another mp3lathe serves from %s; stop it, or choose another folder with --data", dir)
+	}
 	defer func() {
 		if err != nil {
 			d.close()
 		}
 	}()
-	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, fmt.Errorf("another mp3lathe serves from %s; stop it, or choose another folder with --data", dir)
+	// One that was killed could not take its address back.
+	if err := os.Remove(d.path("address")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	if err := os.Mkdir(d.path("keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -59,8 +65,13 @@ func openData(dir string) (_ *dataFolder, err error) {
 		return nil, fmt.Errorf("%s: %w", d.path("keys", "signing.pem"), err)
 	}
 	link, err := keep(d.path("keys", "link.txt"), func() ([]byte, error) { return []byte(rand.Text() + rand.Text() + "\n"), nil })
-	d.linkKey = string(link)
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	if d.linkKeys, err = app.LinkKeys(string(link)); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.path("keys", "link.txt"), err)
+	}
+	return d, nil
 }
 
 func (d *dataFolder) path(elements ...string) string {

@@ -1,14 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -17,9 +16,8 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
+	"github.com/mp3lathe/mp3lathe/internal/link"
 	"github.com/mp3lathe/mp3lathe/internal/mail"
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
-	"github.com/mp3lathe/mp3lathe/notifier"
 )
 
 // serveCmd is "mp3lathe serve": the whole system in one process.
@@ -27,11 +25,9 @@ type serveCmd struct {
 	Data      string `short:"d" group:"Service:" placeholder:"DIR" env:"MP3LATHE_DATA" complete:"folders" help:"Folder for everything that is kept. Default: ~/.local/share/mp3lathe."`
 	Listen    string `short:"l" group:"Service:" placeholder:"ADDRESS" default:"127.0.0.1:8080" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
 	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The address as users see it, for links in mails. Default: http:// and the address."`
-	MaxUpload int64  `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
 
-	TokenLifetime time.Duration `group:"Service:" placeholder:"TIME" default:"15m" env:"MP3LATHE_TOKEN_LIFETIME" help:"How long an access token is good."`
-	Registration  string        `group:"Service:" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
-
+	app.GatewayFlags
+	app.AuthFlags
 	workers.Flags
 	app.NotifierFlags
 	app.MailFlags
@@ -52,86 +48,102 @@ Examples:
 `
 }
 
+// serveSettings are those of all services in the process.
+type serveSettings struct {
+	gateway  app.GatewaySettings
+	auth     auth.Config
+	worker   workers.Settings
+	notifier app.NotifierSettings
+}
+
+// check looks at all settings before anything is begun.
+func (c *serveCmd) check() (serveSettings, error) {
+	var f app.Faults
+	f.Address("listen", c.Listen)
+	if c.PublicURL != "" {
+		app.CheckPublicURL(&f, c.PublicURL)
+	}
+	s := serveSettings{
+		gateway: c.GatewayFlags.Check(&f), auth: c.AuthFlags.Check(&f),
+		worker: c.Flags.Check(&f), notifier: c.NotifierFlags.Check(&f),
+	}
+	s.gateway.Version = currentVersions().Version
+	if sender := c.MailFlags.Check(&f, false); sender != nil {
+		s.notifier.Mailer = sender
+	}
+	return s, f.Err()
+}
+
 // Run serves until ctx is done.
 func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
-	out := &app.Std{Out: std.out, Err: std.err}
+	settings, err := c.check()
+	if err != nil {
+		return err
+	}
 	d, err := openData(c.Data)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	mailer, err := c.mailer(d)
-	if err != nil {
-		return err
+	if settings.notifier.Mailer == nil {
+		if settings.notifier.Mailer, err = mail.NewFolder(d.path("mail"), c.MailFrom); err != nil {
+			return err
+		}
 	}
+	settings.auth.SigningKey = d.signingKey
 	redis, err := embedded.Redis()
 	if err != nil {
 		return err
 	}
 	defer redis.Close()
-	var accounts *auth.Service
-	return out.Service(c.LogFlags, "all", func(p *app.Parts) (err error) {
-		err = p.OpenDB(ctx, func(ctx context.Context) (*sqldb.DB, error) { return sqldb.Open(ctx, "sqlite:"+d.path("mp3lathe.db")) })
-		if err != nil {
+	out := &app.Std{Out: std.out, Err: std.err}
+	err = out.Service(c.LogFlags, "all", func(p *app.Parts) error {
+		url := "sqlite:" + d.path("mp3lathe.db")
+		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.URL()); err != nil {
 			return err
 		}
-		if err := p.OpenBucket(ctx, &app.BucketFlags{Bucket: d.bucket()}); err != nil {
-			return err
-		}
-		if err := p.OpenQueue(redis.URL()); err != nil {
-			return err
-		}
-		flags := app.AuthFlags{TokenLifetime: c.TokenLifetime, Registration: c.Registration}
-		accounts, err = p.OpenAccounts(ctx, nil, flags, d.signingKey)
-		return err
-	}, func(p *app.Parts) error { return c.serve(ctx, std, p, d, accounts, mailer) })
-}
-
-// mailer is the mail server's, or a folder.
-func (c *serveCmd) mailer(d *dataFolder) (notifier.Mailer, error) {
-	if c.SMTP != "" {
-		return c.MailFlags.Open()
+		return p.OpenAccounts(ctx, url)
+	}, func(p *app.Parts) error { return c.serve(ctx, std, p, d, settings) })
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // a signal came before all was open
 	}
-	return mail.NewFolder(d.path("mail"), c.MailFrom)
+	return err
 }
 
 // serve runs all services until ctx is done.
-func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataFolder, accounts *auth.Service, mailer notifier.Mailer) error {
+func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataFolder, settings serveSettings) error {
+	accounts, err := p.NewAuth(settings.auth)
+	if err != nil {
+		return err
+	}
 	verifier, err := token.New(ctx, token.Config{Keys: accounts.Keys(), Issuer: app.Issuer, Audience: app.Audience, Logger: p.Log})
 	if err != nil {
 		return err
 	}
 	defer verifier.Close()
-	front, err := app.Listen(ctx, c.Listen)
+	front, err := app.Listen(ctx, "listen", c.Listen)
 	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("another program listens on %s; choose another address with --listen", c.Listen)
-		}
 		return err
 	}
-	behind, err := app.Listen(ctx, "127.0.0.1:0")
+	defer front.Close()
+	behind, err := app.Listen(ctx, "listen", "127.0.0.1:0")
 	if err != nil {
-		front.Close()
 		return err
 	}
+	defer behind.Close()
 	local := "http://" + reachable(front.Addr().(*net.TCPAddr))
-	gateway := app.GatewayFlags{
-		LinkFlags: app.LinkFlags{PublicURL: c.PublicURL, LinkKey: d.linkKey}, MaxUpload: c.MaxUpload, UploadIdle: time.Minute, Drain: c.Grace,
-	}
-	if gateway.PublicURL == "" {
-		gateway.PublicURL = local
-	}
-	links, err := gateway.Links()
+	settings.gateway.AuthURL = "http://" + behind.Addr().String()
+	settings.gateway.PublicURL = cmp.Or(c.PublicURL, local)
+	links, err := link.New(settings.gateway.PublicURL, d.linkKeys...)
 	if err != nil {
 		return err
 	}
+	settings.gateway.Links, settings.notifier.Links = links, links
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.Auth(gctx, behind, accounts) })
-	g.Go(func() error {
-		return p.Gateway(gctx, front, currentVersions().Version, gateway, "http://"+behind.Addr().String(), verifier)
-	})
-	g.Go(func() error { return workers.Run(gctx, p, c.Flags, "") })
-	g.Go(func() error { return p.Notifier(gctx, c.NotifierFlags, links, mailer, "") })
+	g.Go(func() error { return p.Gateway(gctx, front, settings.gateway, verifier) })
+	g.Go(func() error { return workers.Run(gctx, p, settings.worker) })
+	g.Go(func() error { return p.Notifier(gctx, settings.notifier) })
 	if err := d.announce(local); err != nil {
 		p.Log.Warn("the address could not be written", "error", err)
 	}

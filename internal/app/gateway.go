@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"math"
 	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -10,45 +13,129 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/link"
 )
 
 // GatewayFlags are the settings of the gateway.
 type GatewayFlags struct {
-	LinkFlags
 	MaxUpload  int64         `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
 	UploadIdle time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
-	Drain      time.Duration `group:"Service:" placeholder:"TIME" default:"5m" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM."`
+	Drain      time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
+}
+
+// GatewaySettings are what [Parts.Gateway] works by.
+type GatewaySettings struct {
+	gateway.Config
+	// Drain is how long requests may go on after the end has begun; 0 is no time.
+	Drain time.Duration
+	// PublicURL is logged.
+	PublicURL string
+	Links     *link.Signer
+}
+
+// Check returns the settings of the gateway, without those that other flags make.
+func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
+	f.Number("max-upload", c.MaxUpload, 1, math.MaxInt64)
+	f.Time("upload-idle", c.UploadIdle, time.Second, Long)
+	f.Time("drain", c.Drain, 0, Long)
+	return GatewaySettings{
+		Config: gateway.Config{MaxUpload: c.MaxUpload, UploadIdle: c.UploadIdle}, Drain: c.Drain,
+	}
+}
+
+// GatewayCLI is the command line of the gateway.
+type GatewayCLI struct {
+	Serve gatewayCmd `cmd:"" default:"withargs" help:"Serve the API until SIGTERM or Ctrl-C."`
+	// Version of the program.
+	Version string `kong:"-"`
+}
+
+type gatewayCmd struct {
+	Listen  string `group:"Service:" placeholder:"ADDRESS" default:":8080" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	AuthURL string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
+	LinkFlags
+	GatewayFlags
+	DatabaseFlags
+	RedisFlags
+	BucketFlags
+	LogFlags
+}
+
+// Run serves until ctx is done.
+func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
+	var f Faults
+	f.Address("listen", c.Listen)
+	settings := c.GatewayFlags.Check(&f)
+	settings.Version, settings.PublicURL = cli.Version, c.PublicURL
+	settings.Links = c.LinkFlags.Check(&f)
+	settings.AuthURL = c.authURL(&f)
+	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	return std.Service(c.LogFlags, "gateway", func(p *Parts) error {
+		return p.Open(ctx, database, bucket, redis)
+	}, func(p *Parts) error {
+		verifier, err := token.New(ctx, token.Config{
+			JWKS: settings.AuthURL + "/.well-known/jwks.json", Issuer: Issuer, Audience: Audience, Logger: p.Log,
+		})
+		if err != nil {
+			return err
+		}
+		defer verifier.Close()
+		l, err := Listen(ctx, "listen", c.Listen)
+		if err != nil {
+			return err
+		}
+		return p.Gateway(ctx, l, settings, verifier)
+	})
+}
+
+// authURL returns the URL of the auth service, without a slash at its end.
+func (c *gatewayCmd) authURL(f *Faults) string {
+	if c.AuthURL == "" {
+		f.Add("auth-url", "is not set")
+		return ""
+	}
+	u, err := url.Parse(c.AuthURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		f.Add("auth-url", "is %q: want one such as http://auth:8081", c.AuthURL)
+	}
+	return strings.TrimRight(c.AuthURL, "/")
 }
 
 // Gateway serves the HTTP API on l until ctx is done, and then lets requests finish.
 // verifier is closed by the caller.
-func (p *Parts) Gateway(ctx context.Context, l net.Listener, version string, flags GatewayFlags, authURL string, verifier *token.Verifier) error {
-	links, err := flags.Links()
-	if err != nil {
-		return err
-	}
+func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySettings, verifier *token.Verifier) error {
 	checks := p.Checks()
 	checks["tokens"] = verifier.Ready
 	// Uploads wait for it in their rows, and the sweeper queues them later. A load
 	// balancer that turned users away would lose more.
 	checks["redis"] = httpapi.Spare(checks["redis"])
-	g, err := gateway.New(gateway.Config{
-		Version: version, MaxUpload: flags.MaxUpload, UploadIdle: flags.UploadIdle, AuthURL: authURL,
-	}, gateway.Deps{
-		Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: links,
+	g, err := gateway.New(settings.Config, gateway.Deps{
+		Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
 		Checks: checks, Logger: p.Log,
 	})
 	if err != nil {
 		return err
 	}
-	p.Log.Info("the gateway is served", "address", l.Addr().String(), "public", flags.PublicURL)
+	p.Log.Info("the gateway is served", "address", l.Addr().String(), "public", settings.PublicURL)
 	group, gctx := errgroup.WithContext(ctx)
 	// The background part serves requests that go on after ctx is done.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return g.Run(background) })
 	group.Go(func() error {
 		defer stop()
-		return httpapi.Serve(gctx, l, g.Handler(), p.Log, httpapi.ServerConfig{Grace: flags.Drain})
+		return httpapi.Serve(gctx, l, g.Handler(), p.Log, httpapi.ServerConfig{Grace: Grace(settings.Drain)})
 	})
 	return group.Wait()
+}
+
+// Grace is a time after SIGTERM in the words of the packages that take one: their 0
+// is a default, and a negative one is no time.
+func Grace(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }

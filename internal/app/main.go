@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -17,17 +18,23 @@ const (
 	exitUsage  = 2
 )
 
+// Std are the standard streams of a command.
+type Std struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
 // Main is the command of a service: it parses args by a grammar, a struct for kong
-// with a "serve" command at least, runs the command that they name, and returns the
-// exit code. The Run methods in the grammar take a context, which ends at a signal,
-// and a [Std].
-func Main(ctx context.Context, name, description string, grammar any, args []string, stdout, stderr io.Writer) int {
+// with a default command, runs the command that they name, and returns the exit
+// code. The Run methods in the grammar take a context, which ends at a signal, and a
+// [Std].
+func Main(ctx context.Context, name, description string, grammar any, args []string, std *Std) int {
 	exited := false
-	parser, err := kong.New(grammar, kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { exited = true }),
+	parser, err := kong.New(grammar, kong.Name(name), kong.Description(description), kong.Writers(std.Out, std.Err),
+		kong.Exit(func(int) { exited = true }), Vars("5m"), kong.ValueFormatter(Describe), kong.Help(printHelp),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}))
 	if err != nil {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		fmt.Fprintf(std.Err, "%s: %v\n", name, err)
 		return exitFailed
 	}
 	kctx, err := parser.Parse(args)
@@ -35,19 +42,46 @@ func Main(ctx context.Context, name, description string, grammar any, args []str
 	case exited: // --help has printed what it had to
 		return exitDone
 	case err != nil:
-		fmt.Fprintf(stderr, "%s: %v; %s --help shows how\n", name, err, name)
+		fmt.Fprintf(std.Err, "%s: %v; %s --help shows how\n", name, err, name)
 		return exitUsage
 	}
+	FlagsFirst(kctx)
 	kctx.BindTo(ctx, (*context.Context)(nil))
-	if err := kctx.Run(&Std{Out: stdout, Err: stderr}); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintf(stderr, "%s: %v\n", name, err)
-		return exitFailed
+	err = kctx.Run(std)
+	var settings SettingsError
+	switch {
+	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitDone
+	case errors.As(err, &settings):
+		for _, sentence := range settings {
+			fmt.Fprintf(std.Err, "%s: %s\n", name, sentence)
+		}
+		return exitUsage
 	}
-	return exitDone
+	fmt.Fprintf(std.Err, "%s: %s\n", name, OneLine(err))
+	return exitFailed
 }
 
-// Std are the outputs of a command.
-type Std struct{ Out, Err io.Writer }
+// OneLine is an error's text on one line: errors that were joined have one each.
+func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// printHelp is kong's help. That of a whole program tells the flags of its default
+// command too, since they may be given without naming it.
+func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
+	if err := kong.DefaultHelpPrinter(options, ctx); err != nil || ctx.Selected() != nil {
+		return err
+	}
+	def := ctx.Model.DefaultCmd
+	if def == nil {
+		return nil
+	}
+	of, err := kong.Trace(ctx.Kong, []string{def.Name})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(ctx.Stdout, "\nWithout a command it is %s:\n\n", def.Name)
+	return kong.DefaultHelpPrinter(options, of)
+}
 
 // Service opens parts for a service, runs it, and closes them again.
 func (s *Std) Service(flags LogFlags, service string, open func(p *Parts) error, run func(p *Parts) error) (err error) {

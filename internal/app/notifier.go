@@ -16,20 +16,75 @@ type NotifierFlags struct {
 	Mails        int           `group:"Mail:" placeholder:"N" default:"4" env:"MP3LATHE_MAILS" help:"Mails that are sent at the same time."`
 }
 
-// Notifier sends mails until ctx is done, and then finishes those that it has
-// begun. health is an address for /livez and /readyz, or empty.
-func (p *Parts) Notifier(ctx context.Context, flags NotifierFlags, links notifier.Links, mailer notifier.Mailer, health string) error {
-	n, err := notifier.New(notifier.Config{LinkLifetime: flags.LinkLifetime, Logger: p.Log},
-		notifier.Deps{Jobs: p.Jobs, Mailer: mailer, Links: links})
+// NotifierSettings are what [Parts.Notifier] works by.
+type NotifierSettings struct {
+	notifier.Config
+	// Mails that are sent at the same time.
+	Mails  int
+	Links  notifier.Links
+	Mailer notifier.Mailer
+	// Health is an address for /livez and /readyz, or empty.
+	Health string
+}
+
+// MaxAtOnce is the most jobs, or mails, that one process may be told to work on at
+// the same time.
+const MaxAtOnce = 1000
+
+// Check returns the settings of the notifier, without those that other flags make.
+func (c *NotifierFlags) Check(f *Faults) NotifierSettings {
+	f.Time("link-lifetime", c.LinkLifetime, time.Minute, Long)
+	f.Number("mails", int64(c.Mails), 1, MaxAtOnce)
+	return NotifierSettings{Config: notifier.Config{LinkLifetime: c.LinkLifetime}, Mails: c.Mails}
+}
+
+// NotifierCLI is the command line of the notifier.
+type NotifierCLI struct {
+	Serve notifierCmd `cmd:"" default:"withargs" help:"Send mails until SIGTERM or Ctrl-C."`
+}
+
+type notifierCmd struct {
+	HealthFlags
+	NotifierFlags
+	LinkFlags
+	MailFlags
+	DatabaseFlags
+	RedisFlags
+	LogFlags
+}
+
+// Run sends mails until ctx is done.
+func (c *notifierCmd) Run(ctx context.Context, std *Std) error {
+	var f Faults
+	settings := c.NotifierFlags.Check(&f)
+	settings.Health = c.HealthFlags.Check(&f)
+	settings.Links = c.LinkFlags.Check(&f)
+	settings.Mailer = c.MailFlags.Check(&f, true)
+	database, redis := c.DatabaseFlags.Check(&f), c.RedisFlags.Check(&f)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	return std.Service(c.LogFlags, "notifier", func(p *Parts) error {
+		if err := p.OpenDB(ctx, database); err != nil {
+			return err
+		}
+		return p.OpenQueue(redis)
+	}, func(p *Parts) error { return p.Notifier(ctx, settings) })
+}
+
+// Notifier sends mails until ctx is done, and then finishes those that it has begun.
+func (p *Parts) Notifier(ctx context.Context, settings NotifierSettings) error {
+	settings.Logger = p.Log
+	n, err := notifier.New(settings.Config, notifier.Deps{Jobs: p.Jobs, Mailer: settings.Mailer, Links: settings.Links})
 	if err != nil {
 		return err
 	}
-	s, err := queue.NewServer(p.Redis, queue.Notify, queue.ServerConfig{Concurrency: flags.Mails, Logger: p.Log}, n.Handle)
+	s, err := queue.NewServer(p.Redis, queue.Notify, queue.ServerConfig{Concurrency: settings.Mails, Logger: p.Log}, n.Handle)
 	if err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	if err := p.ServeHealth(gctx, g, health); err != nil {
+	if err := p.ServeHealth(gctx, g, settings.Health); err != nil {
 		return err
 	}
 	p.Log.Info("the notifier is ready")

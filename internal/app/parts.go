@@ -2,13 +2,12 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +15,6 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
-	"github.com/mp3lathe/mp3lathe/internal/link"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
@@ -36,37 +34,48 @@ type Parts struct {
 	closers []func() error
 }
 
-// OpenDB opens the database and brings the tables of jobs up to date.
-func (p *Parts) OpenDB(ctx context.Context, open func(context.Context) (*sqldb.DB, error)) error {
-	var err error
-	if p.DB, err = open(ctx); err != nil {
+// Open opens the parts that convert: database, bucket and Redis.
+func (p *Parts) Open(ctx context.Context, database string, bucket BucketPlace, redis string) error {
+	if err := p.OpenDB(ctx, database); err != nil {
 		return err
 	}
-	p.closers = append(p.closers, p.DB.Close)
-	if err := jobstore.Migrate(ctx, p.DB); err != nil {
+	if err := p.OpenBucket(ctx, bucket); err != nil {
+		return err
+	}
+	return p.OpenQueue(redis)
+}
+
+// OpenDB opens the database of a URL and brings its tables of jobs up to date.
+func (p *Parts) OpenDB(ctx context.Context, url string) error {
+	if err := p.openDB(ctx, url, jobstore.Migrate); err != nil {
 		return err
 	}
 	p.Jobs = jobstore.New(p.DB)
 	return nil
 }
 
+// openDB opens the database of a URL, unless one is open, and brings some of its
+// tables up to date.
+func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Context, *sqldb.DB) error) error {
+	if p.DB == nil {
+		db, err := sqldb.Open(ctx, url)
+		if err != nil {
+			return fmt.Errorf("the database cannot be opened: %w", err)
+		}
+		p.DB = db
+		p.closers = append(p.closers, db.Close)
+	}
+	return migrate(ctx, p.DB)
+}
+
 // OpenBucket opens the bucket.
-func (p *Parts) OpenBucket(ctx context.Context, flags *BucketFlags) error {
+func (p *Parts) OpenBucket(ctx context.Context, place BucketPlace) error {
 	var err error
-	if p.Bucket, err = flags.Open(ctx); err != nil {
+	if p.Bucket, err = objstore.OpenWith(ctx, place.URL, &place.Options); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.Bucket.Close)
 	return nil
-}
-
-// OpenRedis is OpenQueue on what the flags name.
-func (p *Parts) OpenRedis(flags *RedisFlags) error {
-	url, err := flags.URL()
-	if err != nil {
-		return err
-	}
-	return p.OpenQueue(url)
 }
 
 // OpenQueue makes the client of the queue and the bus of hints. It does not wait for
@@ -110,40 +119,35 @@ func (p *Parts) Checks() map[string]httpapi.Check {
 	return checks
 }
 
-// Links makes the signer of download links.
-func (f *LinkFlags) Links() (*link.Signer, error) {
-	if f.PublicURL == "" {
-		return nil, errors.New("--public-url is not set")
-	}
-	text, err := secret("link-key", f.LinkKey, f.LinkKeyFile)
-	if err != nil {
-		return nil, err
-	}
-	var keys [][]byte
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			keys = append(keys, []byte(line))
-		}
-	}
-	return link.New(f.PublicURL, keys...)
-}
-
-func certificates(file string) (*x509.CertPool, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
-	}
-	return pool, nil
-}
-
-// Listen opens a port. The address is logged by those who serve on it.
-func Listen(ctx context.Context, address string) (net.Listener, error) {
+// Listen opens the port of an address that a flag names. The address is logged by
+// those who serve on it.
+func Listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	var cfg net.ListenConfig
-	return cfg.Listen(ctx, "tcp", address)
+	l, err := cfg.Listen(ctx, "tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program listens on %s; choose another address with %s", address, label(flag))
+	case err != nil:
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w", label(flag), address, err)
+	}
+	return l, nil
+}
+
+// HealthFlags are those of services that have no API of their own.
+type HealthFlags struct {
+	Health string `group:"Service:" placeholder:"ADDRESS" env:"MP3LATHE_HEALTH" help:"Address for /livez and /readyz. Default: none."`
+}
+
+// Check returns the address, which may be empty.
+func (c *HealthFlags) Check(f *Faults) string {
+	if c.Health != "" {
+		f.Address("health", c.Health)
+	}
+	return c.Health
 }
 
 // ServeHealth serves /livez and /readyz for a service that has no API of its own;
@@ -152,7 +156,7 @@ func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address stri
 	if address == "" {
 		return nil
 	}
-	l, err := Listen(ctx, address)
+	l, err := Listen(ctx, "health", address)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ type ServerConfig struct {
 	IdleTimeout time.Duration
 	// MaxHeaderBytes of the head of a request. Default 16 KiB.
 	MaxHeaderBytes int
-	// Grace is how long requests may go on after the shutdown has begun. Default
-	// 30 s.
+	// Grace is how long requests may go on after the shutdown has begun; negative is
+	// no time. Default 30 s.
 	Grace time.Duration
 }
 

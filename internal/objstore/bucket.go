@@ -86,6 +86,22 @@ func OpenWith(ctx context.Context, rawURL string, opts *Options) (*Bucket, error
 	return &Bucket{s}, nil
 }
 
+// CheckURL reports what is wrong with a URL and the options for [OpenWith]. It makes no
+// folder and asks no server.
+func CheckURL(ctx context.Context, rawURL string, opts *Options) error {
+	if u, err := url.Parse(rawURL); err == nil && u.Scheme == "file" {
+		if _, err := folderPath(u); err != nil {
+			return fmt.Errorf("objstore: open bucket %s: %w", u.Redacted(), err)
+		}
+		return nil
+	}
+	b, err := OpenWith(ctx, rawURL, opts)
+	if err != nil {
+		return err
+	}
+	return b.Close()
+}
+
 // Close gives back what the bucket holds. Readers and writers must have ended.
 func (b *Bucket) Close() error { return b.store.close() }
 

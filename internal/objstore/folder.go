@@ -29,16 +29,24 @@ type folder struct {
 // tempDir holds the files that are not finished. No key begins with a dot.
 const tempDir = ".tmp"
 
-func openFolder(ctx context.Context, u *url.URL) (*folder, error) {
+// folderPath is the path in a URL.
+func folderPath(u *url.URL) (string, error) {
 	switch {
 	case u.Host != "" && u.Host != "localhost":
-		return nil, fmt.Errorf("a folder has no host such as %q; write file:///path", u.Host)
+		return "", fmt.Errorf("a folder has no host such as %q; write file:///path", u.Host)
 	case u.Opaque != "" || !filepath.IsAbs(u.Path):
-		return nil, errors.New("a folder's path must be absolute; write file:///path")
+		return "", errors.New("a folder's path must be absolute; write file:///path")
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return nil, errors.New("a folder has no parameters")
+		return "", errors.New("a folder has no parameters")
 	}
-	dir := filepath.Clean(u.Path)
+	return filepath.Clean(u.Path), nil
+}
+
+func openFolder(ctx context.Context, u *url.URL) (*folder, error) {
+	dir, err := folderPath(u)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, err
 	}

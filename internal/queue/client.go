@@ -52,6 +52,12 @@ func Open(redisURL string) (*Client, error) {
 	return &Client{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
 }
 
+// CheckURL reports that a URL is none of those that [Open] takes. It does not connect.
+func CheckURL(redisURL string) error {
+	_, err := options(redisURL)
+	return err
+}
+
 // options reads a URL and sets our time-outs where it does not.
 func options(redisURL string) (*redis.Options, error) {
 	opt, err := redis.ParseURL(redisURL)

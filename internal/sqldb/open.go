@@ -46,15 +46,15 @@ type DB struct {
 // be left out (3306). An SQLite file is made, readable by its owner only, if it is
 // not there; its folder is not.
 func Open(ctx context.Context, url string) (*DB, error) {
+	if err := CheckURL(url); err != nil {
+		return nil, err
+	}
 	var db *DB
 	var err error
-	switch {
-	case strings.HasPrefix(url, "mysql://"):
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		db, err = openSQLite(path)
+	} else {
 		db, err = openMySQL(url)
-	case strings.HasPrefix(url, "sqlite:"):
-		db, err = openSQLite(strings.TrimPrefix(url, "sqlite:"))
-	default:
-		err = errors.New(`the database's URL must start with "mysql://" or "sqlite:"`)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqldb: %w", err)
@@ -66,6 +66,23 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, fmt.Errorf("sqldb: open %s: %w", db, errors.Join(err, db.Close()))
 	}
 	return db, nil
+}
+
+// CheckURL reports what is wrong with a URL for [Open], without the password in it.
+// It opens nothing.
+func CheckURL(url string) error {
+	var err error
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		_, err = sqlitePath(path)
+	} else if strings.HasPrefix(url, "mysql://") {
+		_, err = mysqlConfig(url)
+	} else {
+		err = errors.New(`the database's URL must start with "mysql://" or "sqlite:"`)
+	}
+	if err != nil {
+		return fmt.Errorf("sqldb: %w", err)
+	}
+	return nil
 }
 
 // String names the database, without the password.

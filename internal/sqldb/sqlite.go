@@ -13,14 +13,19 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-func openSQLite(path string) (*DB, error) {
+// sqlitePath is the absolute path in what follows "sqlite:".
+func sqlitePath(path string) (string, error) {
 	if strings.HasPrefix(path, "///") {
 		path = path[2:]
 	}
 	if path == "" || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "//") {
-		return nil, errors.New("the SQLite URL names no file: want sqlite:/path/file.db")
+		return "", errors.New("the SQLite URL names no file: want sqlite:/path/file.db")
 	}
-	path, err := filepath.Abs(path)
+	return filepath.Abs(path)
+}
+
+func openSQLite(path string) (*DB, error) {
+	path, err := sqlitePath(path)
 	if err != nil {
 		return nil, err
 	}

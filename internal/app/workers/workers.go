@@ -22,29 +22,89 @@ import (
 
 // Flags are the settings of a worker.
 type Flags struct {
-	Concurrency int           `group:"Conversion:" placeholder:"N" env:"MP3LATHE_CONCURRENCY" help:"Jobs that are converted at the same time. Default: one for each processor."`
-	Parallelism int           `group:"Conversion:" placeholder:"N" env:"MP3LATHE_PARALLELISM" help:"Encoders at work on one job. From 2 on, an MP3 is the same whatever N; 1 is a single one. Default: as many as there are processors without work."`
+	Concurrency int           `group:"Conversion:" placeholder:"N" default:"${cpus}" env:"MP3LATHE_CONCURRENCY" help:"Jobs that are converted at the same time; by default one for each processor."`
+	Parallelism int           `group:"Conversion:" placeholder:"N" default:"0" env:"MP3LATHE_PARALLELISM" help:"Encoders at work on one job: 0 for as many as there are processors without work, 1 for a single one. From 2 on, an MP3 is the same whatever N."`
 	JobTimeout  time.Duration `group:"Conversion:" placeholder:"TIME" default:"2h" env:"MP3LATHE_JOB_TIMEOUT" help:"Longest time that one attempt may take."`
 	MaxLength   time.Duration `group:"Conversion:" placeholder:"TIME" default:"24h" env:"MP3LATHE_MAX_LENGTH" help:"Longest MP3."`
 	MaxTries    int           `group:"Conversion:" placeholder:"N" default:"5" env:"MP3LATHE_MAX_TRIES" help:"Attempts before a job fails for reasons that are not its file's."`
 	Lease       time.Duration `group:"Conversion:" placeholder:"TIME" default:"30s" env:"MP3LATHE_LEASE" help:"How long a job belongs to a worker that gives no sign of life."`
 	Retention   time.Duration `group:"Conversion:" placeholder:"TIME" default:"168h" env:"MP3LATHE_RETENTION" help:"How long the files of an ended job are kept."`
-	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM, before they are handed back."`
+	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back."`
 
 	SweepInterval time.Duration `group:"Sweeper:" placeholder:"TIME" default:"5s" env:"MP3LATHE_SWEEP_INTERVAL" help:"How often lost jobs are looked for."`
 	SweepStale    time.Duration `group:"Sweeper:" placeholder:"TIME" default:"30s" env:"MP3LATHE_SWEEP_STALE" help:"How long a job waits before the queue is asked again whether it knows it."`
 	OrphanAge     time.Duration `group:"Sweeper:" placeholder:"TIME" default:"1h" env:"MP3LATHE_ORPHAN_AGE" help:"How old an object without a job must be before it is removed."`
 }
 
-// Run converts jobs and sweeps until ctx is done, and then finishes or hands back
-// what it has begun. health is an address for /livez and /readyz, or empty.
-func Run(ctx context.Context, p *app.Parts, flags Flags, health string) error {
-	cfg := worker.Config{
-		Name: app.Hostname(), Lease: flags.Lease, Timeout: flags.JobTimeout, MaxTries: flags.MaxTries, Retention: flags.Retention,
-		Parallelism: flags.Parallelism,
-		Limits:      transcode.Limits{Duration: flags.MaxLength}, Logger: p.Log,
-		Sweep: worker.SweepConfig{Interval: flags.SweepInterval, Stale: flags.SweepStale, OrphanAge: flags.OrphanAge},
+// Settings are what [Run] works by. The zero value of each field is a good default.
+type Settings struct {
+	worker.Config
+	// Concurrency is how many jobs are converted at the same time. Default
+	// GOMAXPROCS.
+	Concurrency int
+	// Grace is how long jobs may go on after the end has begun; negative is no time.
+	// Default 20 s.
+	Grace time.Duration
+	// Health is an address for /livez and /readyz, or empty.
+	Health string
+}
+
+// Check returns the settings of a worker, without those that other flags make.
+func (c *Flags) Check(f *app.Faults) Settings {
+	f.Number("concurrency", int64(c.Concurrency), 1, app.MaxAtOnce)
+	f.Number("parallelism", int64(c.Parallelism), 0, app.MaxAtOnce)
+	f.Time("job-timeout", c.JobTimeout, time.Second, app.Long)
+	f.Time("max-length", c.MaxLength, time.Second, app.Long)
+	f.Number("max-tries", int64(c.MaxTries), 1, 1000)
+	f.Time("lease", c.Lease, time.Second, app.Long)
+	f.Time("retention", c.Retention, time.Second, app.Long)
+	f.Time("grace", c.Grace, 0, app.Long)
+	f.Time("sweep-interval", c.SweepInterval, 10*time.Millisecond, app.Long)
+	f.Time("sweep-stale", c.SweepStale, 10*time.Millisecond, app.Long)
+	f.Time("orphan-age", c.OrphanAge, time.Minute, app.Long)
+	return Settings{
+		Config: worker.Config{
+			Lease: c.Lease, Timeout: c.JobTimeout, MaxTries: c.MaxTries, Retention: c.Retention, Parallelism: c.Parallelism,
+			Limits: transcode.Limits{Duration: c.MaxLength},
+			Sweep:  worker.SweepConfig{Interval: c.SweepInterval, Stale: c.SweepStale, OrphanAge: c.OrphanAge},
+		},
+		Concurrency: c.Concurrency, Grace: app.Grace(c.Grace),
 	}
+}
+
+// CLI is the command line of the worker.
+type CLI struct {
+	Serve serveCmd `cmd:"" default:"withargs" help:"Convert until SIGTERM or Ctrl-C; then finish, or hand back."`
+}
+
+type serveCmd struct {
+	app.HealthFlags
+	Flags
+	app.DatabaseFlags
+	app.RedisFlags
+	app.BucketFlags
+	app.LogFlags
+}
+
+// Run converts until ctx is done.
+func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
+	var f app.Faults
+	settings := c.Flags.Check(&f)
+	settings.Health = c.HealthFlags.Check(&f)
+	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	return std.Service(c.LogFlags, "worker", func(p *app.Parts) error {
+		return p.Open(ctx, database, bucket, redis)
+	}, func(p *app.Parts) error { return Run(ctx, p, settings) })
+}
+
+// Run converts jobs and sweeps until ctx is done, and then finishes or hands back
+// what it has begun.
+func Run(ctx context.Context, p *app.Parts, settings Settings) error {
+	cfg := settings.Config
+	cfg.Name, cfg.Logger = app.Hostname(), p.Log
 	w, err := worker.New(cfg, worker.Deps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket)})
 	if err != nil {
 		return err
@@ -53,30 +113,22 @@ func Run(ctx context.Context, p *app.Parts, flags Flags, health string) error {
 	if err != nil {
 		return err
 	}
-	concurrency := flags.Concurrency
-	if concurrency <= 0 {
+	concurrency := settings.Concurrency
+	if concurrency == 0 {
 		concurrency = runtime.GOMAXPROCS(0)
 	}
-	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: flags.grace(), Logger: p.Log}, w.Handle)
+	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: settings.Grace, Logger: p.Log}, w.Handle)
 	if err != nil {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	if err := p.ServeHealth(gctx, g, health); err != nil {
+	if err := p.ServeHealth(gctx, g, settings.Health); err != nil {
 		return err
 	}
 	p.Log.Info("the worker is ready", "worker", cfg.Name, "concurrency", concurrency)
 	g.Go(func() error { return s.Run(gctx) })
 	g.Go(func() error { return sweeper.Run(gctx) })
 	return g.Wait()
-}
-
-// grace in the words of package queue, whose 0 is its default.
-func (f Flags) grace() time.Duration {
-	if f.Grace == 0 {
-		return -1
-	}
-	return f.Grace
 }
 
 // bucket adds to a bucket what the sweeper wants of it.

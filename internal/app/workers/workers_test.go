@@ -15,14 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
+	"github.com/mp3lathe/mp3lathe/internal/app/apptest"
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
@@ -68,16 +69,8 @@ func newParts(t *testing.T) (*app.Parts, *logbook) {
 		}
 	})
 	dir := t.TempDir()
-	err = p.OpenDB(t.Context(), func(ctx context.Context) (*sqldb.DB, error) {
-		return sqldb.Open(ctx, "sqlite:"+filepath.Join(dir, "jobs.db"))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.OpenBucket(t.Context(), &app.BucketFlags{Bucket: "file://" + filepath.Join(dir, "bucket")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.OpenQueue(redis.URL()); err != nil {
+	bucket := app.BucketPlace{URL: "file://" + filepath.Join(dir, "bucket")}
+	if err := p.Open(t.Context(), "sqlite:"+filepath.Join(dir, "jobs.db"), bucket, redis.URL()); err != nil {
 		t.Fatal(err)
 	}
 	return p, log
@@ -123,11 +116,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // start runs the service until stop is called.
-func start(t *testing.T, p *app.Parts, flags Flags, health string) (stop func() error) {
+func start(t *testing.T, p *app.Parts, settings Settings) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	result := make(chan error, 1)
-	go func() { result <- Run(ctx, p, flags, health) }()
+	go func() { result <- Run(ctx, p, settings) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-result
@@ -145,7 +138,9 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	untold := upload(t, p, "media/bad-text.mp4")
-	stop := start(t, p, Flags{SweepInterval: 50 * time.Millisecond, SweepStale: 100 * time.Millisecond}, "127.0.0.1:0")
+	settings := Settings{Health: "127.0.0.1:0"}
+	settings.Sweep = worker.SweepConfig{Interval: 50 * time.Millisecond, Stale: 100 * time.Millisecond}
+	stop := start(t, p, settings)
 	for id, want := range map[string]job.State{told: job.Succeeded, untold: job.Failed} {
 		eventually(t, "the job is "+string(want), func() bool {
 			j, err := p.Jobs.Get(t.Context(), id)
@@ -179,24 +174,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestGrace: zero is none, and not the queue's default.
-func TestGrace(t *testing.T) {
-	for given, want := range map[time.Duration]time.Duration{0: -1, time.Second: time.Second} {
-		if got := (Flags{Grace: given}).grace(); got != want {
-			t.Errorf("%v becomes %v, want %v", given, got, want)
-		}
-	}
-}
-
-func TestBadFlags(t *testing.T) {
+func TestBadHealth(t *testing.T) {
 	p, _ := newParts(t)
-	for _, flags := range []Flags{{Lease: -1}, {MaxTries: -1}, {SweepInterval: -1}} {
-		if err := Run(t.Context(), p, flags, ""); err == nil || !strings.Contains(err.Error(), "negative") {
-			t.Errorf("%+v: %v", flags, err)
-		}
-	}
-	if err := Run(t.Context(), p, Flags{}, "nowhere:none"); err == nil {
-		t.Error("served health nowhere")
+	if err := Run(t.Context(), p, Settings{Health: "nowhere.invalid:1"}); err == nil || !strings.Contains(err.Error(), "--health (MP3LATHE_HEALTH)") {
+		t.Errorf("served health nowhere: %v", err)
 	}
 }
 
@@ -226,5 +207,33 @@ func TestObjects(t *testing.T) {
 	}
 	if got := strings.Join(keys, " "); got != "in/0 in/1 in/2 in/3 in/4" {
 		t.Errorf("keys %s", got)
+	}
+}
+
+// TestSettings: wrong settings are told, each with its name, and all flags are
+// explained.
+func TestSettings(t *testing.T) {
+	var out, errs bytes.Buffer
+	std := &app.Std{In: strings.NewReader(""), Out: &out, Err: &errs}
+	if code := app.Main(t.Context(), "worker", "", &CLI{}, []string{"--concurrency=-3", "--lease=0s", "--health=x"}, std); code != 2 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{
+		"worker: --concurrency (MP3LATHE_CONCURRENCY) is -3: want 1 to 1000\n", "worker: --lease (MP3LATHE_LEASE) is 0s: want 1s or more\n",
+		"worker: --health (", "worker: --database (", "worker: --bucket (", "worker: --redis (",
+	} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("no %q in\n%s", want, errs.String())
+		}
+	}
+	if code := app.Main(t.Context(), "worker", "", &CLI{}, []string{"--help"}, std); code != 0 {
+		t.Errorf("exit code %d of the help", code)
+	}
+	parser, err := kong.New(&CLI{}, app.Vars("5m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := apptest.Explained(parser.Model.Children[0].Flags, out.String(), "../../../docs/running.md"); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/app/apptest"
+	"github.com/mp3lathe/mp3lathe/internal/client"
+)
+
+// logbook is what a command prints, while it runs.
+type logbook struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// served is a "serve" that runs in this process.
+type served struct {
+	url, dir       string
+	stdout, stderr *logbook
+	end            context.CancelFunc // as a signal does
+	code           chan int
+}
+
+// serve starts "serve" on a folder and waits until it says where. The test's end
+// stops it.
+func serve(t *testing.T, dir string, args ...string) *served {
+	t.Helper()
+	s := &served{dir: dir, stdout: &logbook{}, stderr: &logbook{}, code: make(chan int, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		args := append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, args...)
+		s.code <- run(ctx, args, strings.NewReader(""), s.stdout, s.stderr)
+	}()
+	s.end = cancel
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if t.Failed() {
+			t.Logf("%s%s", s.stdout, s.stderr)
+		}
+	})
+	for s.url == "" {
+		select {
+		case <-done:
+			t.Fatalf("it ended at its start:\n%s%s", s.stdout, s.stderr)
+		case <-time.After(10 * time.Millisecond):
+		}
+		b, _ := os.ReadFile(filepath.Join(dir, "address"))
+		s.url = strings.TrimSpace(string(b))
+	}
+	return s
+}
+
+// user makes a user and logs in.
+func (s *served) user(t *testing.T) *client.Client {
+	t.Helper()
+	c := &client.Client{Base: s.url}
+	if err := c.Register(t.Context(), "ada@example.org", "a long pass phrase"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Login(t.Context(), "ada@example.org", "a long pass phrase"); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestServeSettings: wrong settings of all services are told at once, each in a
+// sentence with its names, and nothing is begun, made or printed.
+func TestServeSettings(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want []string
+	}{
+		{"--max-upload=-5 --mails=-1 --link-lifetime=1s --concurrency=-3 --grace=-1s --token-lifetime=0s", []string{
+			"--max-upload (MP3LATHE_MAX_UPLOAD) is -5: want 1 or more",
+			"--token-lifetime (MP3LATHE_TOKEN_LIFETIME) is 0s: want 1s to 24h",
+			"--concurrency (MP3LATHE_CONCURRENCY) is -3: want 1 to 1000",
+			"--grace (MP3LATHE_GRACE) is -1s: want 0s or more",
+			"--link-lifetime (MP3LATHE_LINK_LIFETIME) is 1s: want 1m or more",
+			"--mails (MP3LATHE_MAILS) is -1: want 1 to 1000",
+		}},
+		{"--concurrency=0 --max-tries=0 --lease=0s --job-timeout=-1s --max-length=0s --retention=0s --sweep-interval=0s --sweep-stale=0s --orphan-age=0s", []string{
+			"--concurrency (", "--max-tries (", "--lease (", "--job-timeout (", "--max-length (", "--retention (",
+			"--sweep-interval (", "--sweep-stale (", "--orphan-age (",
+		}},
+		{"--listen=8080", []string{"--listen (MP3LATHE_LISTEN) is \"8080\": want an address such as"}},
+		{"--public-url=mp3.example.org", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong"}},
+		{"--mail-from=me", []string{"--mail-from (MP3LATHE_MAIL_FROM) is wrong"}},
+		{"--smtp-ca=/nowhere", []string{"--smtp-ca (MP3LATHE_SMTP_CA) names a file that cannot be read", "--smtp (MP3LATHE_SMTP) is not set"}},
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		got := inProcess(t, "", append([]string{"serve", "--data", dir}, strings.Fields(c.args)...)...)
+		got.want(t, exitUsage, c.want...)
+		if got.stdout != "" || strings.Count(got.stderr, "\n") != len(c.want) || strings.Count(got.stderr, "mp3lathe: --") != len(c.want) {
+			t.Errorf("%s: not a sentence for each on standard error alone:\n%s%s", c.args, got.stdout, got.stderr)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: the folder was made", c.args)
+		}
+	}
+}
+
+func TestServeHelp(t *testing.T) {
+	var grammar cli
+	parser, err := newParser(&grammar, &stdio{out: &stickyWriter{w: io.Discard}, err: io.Discard}, func(int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	help := inProcess(t, "", "serve", "--help").stdout
+	for _, command := range parser.Model.Children {
+		if command.Name == "serve" {
+			if err := apptest.Explained(command.Flags, help, filepath.Join("..", "..", "docs", "cli.md")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// TestSecondServe: one that finds the folder taken says so and leaves the first one
+// alone, its address included.
+func TestSecondServe(t *testing.T) {
+	s := serve(t, t.TempDir())
+	got := inProcess(t, "", "serve", "--data", s.dir, "--listen", "127.0.0.1:0")
+	got.want(t, exitFailed, "another mp3lathe serves from "+s.dir)
+	if b := read(t, filepath.Join(s.dir, "address")); strings.TrimSpace(string(b)) != s.url {
+		t.Errorf("the address is %q", b)
+	}
+}
+
+// TestAddressOfTheDead: what a killed process left is not taken for an address.
+func TestAddressOfTheDead(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "address"), []byte("http://127.0.0.1:1\n"))
+	port, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	got := inProcess(t, "", "serve", "--data", dir, "--listen", port.Addr().String())
+	got.want(t, exitFailed, "another program listens on "+port.Addr().String())
+	if _, err := os.Stat(filepath.Join(dir, "address")); err == nil {
+		t.Error("the old address is still there")
+	}
+}
+
+// TestNoDrain: with --drain 0 nobody waits for an upload that stands still.
+func TestNoDrain(t *testing.T) {
+	s := serve(t, t.TempDir(), "--drain", "0s", "--grace", "0s")
+	c := s.user(t)
+	body, writer := io.Pipe()
+	defer writer.Close()
+	ended := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/jobs", body)
+		if err == nil {
+			req.Header.Set("Authorization", "Bearer "+c.Token)
+			req.Header.Set("Content-Type", "video/mp4")
+			_, err = http.DefaultClient.Do(req)
+		}
+		ended <- err
+	}()
+	if _, err := writer.Write(read(t, fixture("melody.mp4"))); err != nil {
+		t.Fatal(err)
+	}
+	// The server has begun to store it.
+	for begun := false; !begun; {
+		files, err := filepath.Glob(filepath.Join(s.dir, "bucket", ".tmp", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun = len(files) > 0
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.end()
+	select {
+	case code := <-s.code:
+		if code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for the upload")
+	}
+	writer.Close() // the client waits for its body too
+	if err := <-ended; err == nil {
+		t.Error("the upload has ended well")
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
