@@ -51,6 +51,10 @@ type SweepConfig struct {
 	// Stale is how old the last word to the queue about a job must be before it is
 	// said again. Default 30 s.
 	Stale time.Duration
+	// QueueSince is for a queue that began empty, as that of a system in one process
+	// does at each start: all that was said to a queue before this time is said again
+	// at once. The zero time is a queue that outlives its processes.
+	QueueSince time.Time
 	// Batch is the most jobs of one kind that one sweep handles, and the most objects
 	// that it asks for at once. Default 500.
 	Batch int
@@ -106,6 +110,15 @@ func (c Config) Validate() error {
 		return errors.New("worker: a number is negative")
 	}
 	return nil
+}
+
+// stale is how old the last word to the queue must be just now before it is said
+// again.
+func (c *SweepConfig) stale() time.Duration {
+	if c.QueueSince.IsZero() {
+		return c.Stale
+	}
+	return min(c.Stale, max(time.Since(c.QueueSince), 0))
 }
 
 // backoff is the delay after so many failed tries, at least 1.

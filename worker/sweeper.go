@@ -146,7 +146,8 @@ func NewSweeper(cfg Config, deps SweepDeps) (*Sweeper, error) {
 	return &Sweeper{cfg: cfg, deps: deps, log: cfg.Logger.With("sweeper", cfg.Name)}, nil
 }
 
-// Run sweeps, whenever it has the lease, until ctx is done.
+// Run sweeps, whenever it has the lease, until ctx is done. A new queue is told of
+// what waits without the lease, which a process that was killed may still hold.
 func (s *Sweeper) Run(ctx context.Context) error {
 	defer func() {
 		ctx, cancel := detached(ctx)
@@ -155,6 +156,9 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			s.log.Debug("the lease was not given back", "error", err)
 		}
 	}()
+	if !s.cfg.Sweep.QueueSince.IsZero() {
+		s.sweep(ctx)
+	}
 	for {
 		s.turn(ctx)
 		every := s.cfg.Sweep.Interval
@@ -176,6 +180,11 @@ func (s *Sweeper) turn(ctx context.Context) {
 		}
 		return
 	}
+	s.sweep(ctx)
+}
+
+// sweep sweeps once and logs what came of it.
+func (s *Sweeper) sweep(ctx context.Context) {
 	report, err := s.Sweep(ctx)
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("a sweep was not finished", "error", err)
@@ -243,7 +252,7 @@ func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
 
 // remind tells the queue again of jobs that wait for long: it may have lost them.
 func (s *Sweeper) remind(ctx context.Context, _ time.Time, r *Report) error {
-	found, err := s.deps.Jobs.Overdue(ctx, s.cfg.Sweep.Stale, s.cfg.Sweep.Batch)
+	found, err := s.deps.Jobs.Overdue(ctx, s.cfg.Sweep.stale(), s.cfg.Sweep.Batch)
 	if err != nil {
 		return err
 	}
@@ -267,7 +276,7 @@ func moved(err error) bool {
 
 // notices asks again for mails that have not been sent.
 func (s *Sweeper) notices(ctx context.Context, _ time.Time, r *Report) error {
-	found, err := s.deps.Jobs.Untold(ctx, s.cfg.Sweep.Stale, s.cfg.Sweep.Batch)
+	found, err := s.deps.Jobs.Untold(ctx, s.cfg.Sweep.stale(), s.cfg.Sweep.Batch)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -139,6 +140,9 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 		return err
 	}
 	settings.gateway.Links, settings.notifier.Links = links, links
+	// The queue knows nothing of the jobs of an earlier process. Nobody has asked it
+	// for any yet.
+	settings.worker.Sweep.QueueSince = time.Now()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.Auth(gctx, behind, accounts) })
 	g.Go(func() error { return p.Gateway(gctx, front, settings.gateway, verifier) })

@@ -15,7 +15,7 @@ import (
 // RedisServer is a Redis in this process, on a port of loopback that is protected by
 // a password, for other users of the machine reach the port too. Its data is in
 // memory and gone with it: the rows of jobs are the truth, and the sweeper asks
-// again for what they are missing.
+// again at the start for what waits.
 type RedisServer struct {
 	redis    *miniredis.Miniredis
 	password string

@@ -174,6 +174,42 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestNewQueue: a queue that began with the process is told at once of what waits,
+// mails too, however short a time ago another queue was told, and whoever has died
+// with the sweepers' lease.
+func TestNewQueue(t *testing.T) {
+	p, _ := newParts(t)
+	ended := upload(t, p, "phone.3gp")
+	j, err := p.Jobs.Claim(t.Context(), ended, "dead", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Jobs.Fail(t.Context(), ended, j.Attempt, job.Failure{Code: job.NoAudio}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	waiting := upload(t, p, "phone.3gp")
+	if err := p.Jobs.Enqueued(t.Context(), waiting, 0); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := p.Jobs.Lease(t.Context(), "sweeper", "dead", time.Hour); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	var settings Settings
+	settings.Sweep = worker.SweepConfig{QueueSince: time.Now()}
+	stop := start(t, p, settings)
+	eventually(t, "the job has ended", func() bool {
+		j, err := p.Jobs.Get(t.Context(), waiting)
+		return err == nil && j.State == job.Succeeded
+	})
+	eventually(t, "both notices are asked for", func() bool {
+		d, err := p.Queue.Depth(t.Context(), queue.Notify)
+		return err == nil && d.Pending == 2
+	})
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBadHealth(t *testing.T) {
 	p, _ := newParts(t)
 	if err := Run(t.Context(), p, Settings{Health: "nowhere.invalid:1"}); err == nil || !strings.Contains(err.Error(), "--health (MP3LATHE_HEALTH)") {
