@@ -47,6 +47,11 @@ func (f *form) set(where, name, value string) error {
 		return nil
 	}
 	if err := f.settings.Set(name, value); err != nil {
+		if !slices.Contains(job.SettingNames(), name) {
+			// Those of an upload are settings too, for its sender.
+			all := append(job.SettingNames(), "filename", "notify")
+			err = &job.SettingError{Name: name, Reason: "no such setting; there are " + strings.Join(all, ", ")}
+		}
 		return badSetting(where, err)
 	}
 	return nil

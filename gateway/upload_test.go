@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -199,6 +200,13 @@ func TestUploadFaults(t *testing.T) {
 			if c.where != "" && (len(p.Errors) != 1 || p.Errors[0].Location != c.where) {
 				t.Errorf("%s: %s", name, a.body)
 			}
+		}
+	}
+	// Who mistypes one is told of all, those that only uploads have included.
+	a := r.post(t, "/v1/jobs?notfy=no", "video/mp4", bytes.NewReader(clip))
+	for _, name := range append(job.SettingNames(), "filename", "notify") {
+		if !regexp.MustCompile(`[ ,]`+name+`[,"]`).Match(a.body) {
+			t.Errorf("the problem does not name %s: %s", name, a.body)
 		}
 	}
 	for name, contentType := range map[string]string{
