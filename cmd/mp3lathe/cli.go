@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(usage.text))
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(app.OneLine(err)))
+	fmt.Fprintf(stderr, "mp3lathe: %s\n", printable(app.Plain(err)))
 	return exitFailed
 }
 

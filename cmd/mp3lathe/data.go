@@ -62,14 +62,14 @@ func openData(dir string) (_ *dataFolder, err error) {
 		return nil, err
 	}
 	if d.signingKey, err = auth.ParseKey(pem); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.path("keys", "signing.pem"), err)
+		return nil, app.Explain("the key "+d.path("keys", "signing.pem")+" cannot be used", err)
 	}
 	link, err := keep(d.path("keys", "link.txt"), func() ([]byte, error) { return []byte(rand.Text() + rand.Text() + "\n"), nil })
 	if err != nil {
 		return nil, err
 	}
 	if d.linkKeys, err = app.LinkKeys(string(link)); err != nil {
-		return nil, fmt.Errorf("%s: %w", d.path("keys", "link.txt"), err)
+		return nil, app.Explain("the keys in "+d.path("keys", "link.txt")+" cannot be used", err)
 	}
 	return d, nil
 }
@@ -103,10 +103,25 @@ func keep(path string, generate func() ([]byte, error)) ([]byte, error) {
 	if b, err = generate(); err != nil {
 		return nil, err
 	}
-	// Whole or not at all: half a key would lock everybody out.
+	return b, create(path, b)
+}
+
+// create makes a file, whole or not at all, and for good: half a key would lock
+// everybody out.
+func create(path string, b []byte) (err error) {
 	unfinished := path + ".part"
-	if err := os.WriteFile(unfinished, b, 0o600); err != nil {
-		return nil, err
+	f, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
 	}
-	return b, os.Rename(unfinished, path)
+	defer func() {
+		if err != nil {
+			os.Remove(unfinished)
+		}
+	}()
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, path)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -82,6 +83,9 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		return err
 	}
 	d, err := openData(c.Data)
+	if errors.As(err, new(*fs.PathError)) {
+		return fmt.Errorf("the folder for the data cannot be used (--data names another): %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -209,3 +209,56 @@ func TestNoDrain(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestUnusableData: a folder that is none, or holds what is not ours, ends the
+// command with one sentence, and nothing is left half made.
+func TestUnusableData(t *testing.T) {
+	for name, c := range map[string]struct {
+		make map[string]string // files by their paths, below a folder
+		data string            // below that folder
+		want string
+	}{
+		"a file":         {map[string]string{"data": "x"}, "data", "the folder for the data cannot be used (--data names another): mkdir "},
+		"below a file":   {map[string]string{"file": "x"}, "file/data", "the folder for the data cannot be used (--data names another): mkdir "},
+		"keys is a file": {map[string]string{"data/keys": "x"}, "data", "the folder for the data cannot be used (--data names another): open "},
+		"no key":         {map[string]string{"data/keys/signing.pem": "x"}, "data", "signing.pem cannot be used: the signing key is not in PEM form"},
+		"short key":      {map[string]string{"data/keys/link.txt": "x"}, "data", "link.txt cannot be used: key 1 has 1 bytes; want at least 32"},
+		"no keys":        {map[string]string{"data/keys/link.txt": ""}, "data", "link.txt cannot be used: no key"},
+		"no database":    {map[string]string{"data/mp3lathe.db": strings.Repeat("text ", 1000)}, "data", "the database cannot be used: open sqlite:"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range c.make {
+				write(t, filepath.Join(dir, file), []byte(text))
+			}
+			got := inProcess(t, "", "serve", "--data", filepath.Join(dir, c.data), "--listen", "127.0.0.1:0")
+			got.want(t, exitFailed, c.want)
+			if got.stdout != "" || strings.Count(got.stderr, "\n") != 1 {
+				t.Errorf("not one line on standard error alone:\n%s%s", got.stdout, got.stderr)
+			}
+			for file, text := range c.make {
+				if string(read(t, filepath.Join(dir, file))) != text {
+					t.Errorf("%s was changed", file)
+				}
+			}
+			if _, err := os.Stat(filepath.Join(dir, "data", "address")); err == nil {
+				t.Error("there is an address")
+			}
+		})
+	}
+}
+
+// TestKeyIsWholeOrNot: what cannot be written leaves nothing that the next start
+// would take for a key.
+func TestKeyIsWholeOrNot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.Mkdir(path, 0o700); err != nil { // so that it cannot get its name
+		t.Fatal(err)
+	}
+	if err := create(path, []byte("key")); err == nil {
+		t.Fatal("a folder was replaced")
+	}
+	if _, err := os.Stat(path + ".part"); err == nil {
+		t.Error("the unfinished file is still there")
+	}
+}

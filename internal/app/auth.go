@@ -85,7 +85,7 @@ func (c *authCmd) signingKey(f *Faults) ed25519.PrivateKey {
 		return nil
 	}
 	key, err := auth.ParseKey(b)
-	f.Package("signing-key-file", "auth", err)
+	f.Wrong("signing-key-file", err)
 	return key
 }
 
@@ -138,7 +138,7 @@ func (c *createUserCmd) Run(ctx context.Context, std *Std) (err error) {
 	case errors.Is(err, account.ErrTaken):
 		return fmt.Errorf("%s has an account already", c.Email)
 	case err != nil:
-		return errors.New(strings.TrimPrefix(err.Error(), "auth: create a user: "))
+		return errors.New(strings.TrimPrefix(Plain(err), "create a user: "))
 	}
 	_, err = fmt.Fprintf(std.Out, "%s has an account now (%s) in %s\n", c.Email, c.Role, p.DB)
 	return err

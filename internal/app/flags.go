@@ -41,7 +41,7 @@ type DatabaseFlags struct {
 func (c *DatabaseFlags) Check(f *Faults) string {
 	url := f.Secret("database", c.Database, c.DatabaseFile)
 	if url != "" {
-		f.Package("database", "sqldb", sqldb.CheckURL(url))
+		f.Wrong("database", sqldb.CheckURL(url))
 	}
 	return url
 }
@@ -56,7 +56,7 @@ type RedisFlags struct {
 func (c *RedisFlags) Check(f *Faults) string {
 	url := f.Secret("redis", c.Redis, c.RedisFile)
 	if url != "" {
-		f.Package("redis", "queue", queue.CheckURL(url))
+		f.Wrong("redis", queue.CheckURL(url))
 	}
 	return url
 }
@@ -92,6 +92,6 @@ func (c *BucketFlags) Check(ctx context.Context, f *Faults) BucketPlace {
 		f.Add("bucket", "is not set")
 		return place
 	}
-	f.Package("bucket", "objstore", objstore.CheckURL(ctx, place.URL, &place.Options))
+	f.Wrong("bucket", objstore.CheckURL(ctx, place.URL, &place.Options))
 	return place
 }

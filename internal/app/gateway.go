@@ -76,6 +76,11 @@ func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
 	return std.Service(c.LogFlags, "gateway", func(p *Parts) error {
 		return p.Open(ctx, database, bucket, redis)
 	}, func(p *Parts) error {
+		l, err := Listen(ctx, "listen", c.Listen)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
 		verifier, err := token.New(ctx, token.Config{
 			JWKS: settings.AuthURL + "/.well-known/jwks.json", Issuer: Issuer, Audience: Audience, Logger: p.Log,
 		})
@@ -83,10 +88,6 @@ func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
 			return err
 		}
 		defer verifier.Close()
-		l, err := Listen(ctx, "listen", c.Listen)
-		if err != nil {
-			return err
-		}
 		return p.Gateway(ctx, l, settings, verifier)
 	})
 }

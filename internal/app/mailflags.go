@@ -28,7 +28,7 @@ func (c *LinkFlags) Check(f *Faults) *link.Signer {
 	}
 	keys, err := LinkKeys(text)
 	if err != nil {
-		f.Package("link-key", "link", err)
+		f.Wrong("link-key", err)
 		return nil
 	}
 	signer, _ := link.New(c.PublicURL, keys...)
@@ -51,7 +51,7 @@ func LinkKeys(text string) ([][]byte, error) {
 // CheckPublicURL says what is wrong with a --public-url.
 func CheckPublicURL(f *Faults, url string) {
 	_, err := link.New(url, make([]byte, link.MinKey))
-	f.Package("public-url", "link", err)
+	f.Wrong("public-url", err)
 }
 
 // MailFlags are about the mail server.
@@ -70,7 +70,7 @@ type MailFlags struct {
 func (c *MailFlags) Check(f *Faults, needed bool) *mail.Sender {
 	cfg := mail.Config{Address: c.SMTP, Security: mail.Security(c.SMTPSecurity), User: c.SMTPUser, From: c.MailFrom}
 	_, err := mail.New(mail.Config{Address: "localhost", From: c.MailFrom})
-	f.Package("mail-from", "mail", err)
+	f.Wrong("mail-from", err)
 	if c.SMTPUser != "" {
 		cfg.Password = f.Secret("smtp-password", c.SMTPPassword, c.SMTPPasswordFile)
 	} else if c.SMTPPassword != "" || c.SMTPPasswordFile != "" {
@@ -97,7 +97,7 @@ func (c *MailFlags) Check(f *Faults, needed bool) *mail.Sender {
 	server := cfg
 	server.From = "mp3lathe@localhost"
 	if _, err := mail.New(server); err != nil {
-		f.Package("smtp", "mail", err)
+		f.Wrong("smtp", err)
 		return nil
 	}
 	sender, _ := mail.New(cfg)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/alecthomas/kong"
 )
@@ -58,12 +57,9 @@ func Main(ctx context.Context, name, description string, grammar any, args []str
 		}
 		return exitUsage
 	}
-	fmt.Fprintf(std.Err, "%s: %s\n", name, OneLine(err))
+	fmt.Fprintf(std.Err, "%s: %s\n", name, Plain(err))
 	return exitFailed
 }
-
-// OneLine is an error's text on one line: errors that were joined have one each.
-func OneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // printHelp is kong's help. That of a whole program tells the flags of its default
 // command too, since they may be given without naming it.

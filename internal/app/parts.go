@@ -60,19 +60,19 @@ func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Con
 	if p.DB == nil {
 		db, err := sqldb.Open(ctx, url)
 		if err != nil {
-			return fmt.Errorf("the database cannot be opened: %w", err)
+			return Explain("the database cannot be used", err)
 		}
 		p.DB = db
 		p.closers = append(p.closers, db.Close)
 	}
-	return migrate(ctx, p.DB)
+	return Explain("the tables of the database cannot be brought up to date", migrate(ctx, p.DB))
 }
 
 // OpenBucket opens the bucket.
 func (p *Parts) OpenBucket(ctx context.Context, place BucketPlace) error {
 	var err error
 	if p.Bucket, err = objstore.OpenWith(ctx, place.URL, &place.Options); err != nil {
-		return err
+		return Explain("the bucket cannot be used", err)
 	}
 	p.closers = append(p.closers, p.Bucket.Close)
 	return nil

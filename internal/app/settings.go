@@ -92,11 +92,10 @@ func (f *Faults) Address(flag, value string) {
 	}
 }
 
-// Package says what a package thinks of a flag's value, if it is an error: in the
-// package's words, without the package's name.
-func (f *Faults) Package(flag, name string, err error) {
+// Wrong says what a package thinks of a flag's value, if it is an error.
+func (f *Faults) Wrong(flag string, err error) {
 	if err != nil {
-		f.Add(flag, "is wrong: %s", strings.TrimPrefix(err.Error(), name+": "))
+		f.Add(flag, "is wrong: %s", Plain(err))
 	}
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -256,5 +257,48 @@ func TestInterrupted(t *testing.T) {
 	args := append(settings("redis", "links", "mail"), "--database=sqlite:"+filepath.Join(t.TempDir(), "x.db"))
 	if code := Main(ctx, "program", "", &NotifierCLI{}, args, &Std{In: strings.NewReader(""), Out: &out, Err: &errs}); code != exitDone {
 		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
+// TestUnusableParts: a part that is not there, or not what it should be, ends the
+// program with one sentence that names it, without a password and without the names
+// of packages.
+func TestUnusableParts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	dir := t.TempDir()
+	text := write(t, "text.db", strings.Repeat("this is no database ", 1000))
+	sqlite := "--database=sqlite:" + filepath.Join(dir, "x.db")
+	folder := "--bucket=file://" + filepath.Join(dir, "bucket")
+	for _, c := range []struct{ flags, want string }{
+		{"--database=mysql://u:geheim@" + closed.Addr().String() + "/x", "the database cannot be used: open mysql://u@" + closed.Addr().String() + "/x: dial tcp"},
+		{"--database=sqlite:/nowhere/x.db", "the database cannot be used: open /nowhere/x.db: no such file or directory\n"},
+		{"--database=sqlite:" + dir, "the database cannot be used: open sqlite:" + dir + ": "},
+		{"--database=sqlite:" + text, "the database cannot be used: open sqlite:" + text + ": file is not a database"},
+		{sqlite + " --bucket=file://" + text, "the bucket cannot be used: open bucket file://" + text + ": mkdir " + text + ": not a directory\n"},
+		{sqlite + " " + folder + " --listen=" + taken.Addr().String(), "another program listens on " + taken.Addr().String() + "; choose another address with --listen (MP3LATHE_LISTEN)\n"},
+		{sqlite + " " + folder + " --listen=192.0.2.1:80", "--listen (MP3LATHE_LISTEN): cannot listen on 192.0.2.1:80: "},
+	} {
+		args := append(settings("redis", "links", "auth-url", "bucket"), strings.Fields(c.flags)...)
+		if strings.Contains(c.flags, "file://") {
+			args = append(args, "--s3-access-key=", "--s3-secret-key=")
+		}
+		got := program(t, &GatewayCLI{}, "", args...)
+		if got.code != exitFailed || !strings.HasPrefix(got.stderr, "program: "+c.want) || strings.Count(got.stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d\n%s", c.flags, got.code, got.stderr)
+		}
+		for _, bad := range []string{"geheim", "sqldb", "objstore", "jobstore"} {
+			if strings.Contains(got.stderr, bad) {
+				t.Errorf("%s: %s", c.flags, got.stderr)
+			}
+		}
 	}
 }

@@ -3,7 +3,6 @@ package sqldb
 import (
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -39,7 +38,7 @@ func openSQLite(path string) (*DB, error) {
 		err = nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, err // it names the file
 	}
 
 	q := url.Values{
