@@ -107,6 +107,10 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.URL()); err != nil {
 			return err
 		}
+		// Nobody else writes into this bucket, so what is unfinished stays so.
+		if _, err := p.Bucket.SweepUploads(ctx, 0); err != nil {
+			return err
+		}
 		return p.OpenAccounts(ctx, url)
 	}, func(p *app.Parts) error { return c.serve(ctx, std, p, d, settings) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {

@@ -150,10 +150,12 @@ func TestSecondServe(t *testing.T) {
 	}
 }
 
-// TestAddressOfTheDead: what a killed process left is not taken for an address.
-func TestAddressOfTheDead(t *testing.T) {
+// TestLeftByTheDead: what a killed process left, its address and unfinished files, is
+// removed by the next.
+func TestLeftByTheDead(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "address"), []byte("http://127.0.0.1:1\n"))
+	write(t, filepath.Join(dir, "bucket", ".tmp", "ABC"), []byte("half an upload"))
 	port, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +165,9 @@ func TestAddressOfTheDead(t *testing.T) {
 	got.want(t, exitFailed, "another program listens on "+port.Addr().String())
 	if _, err := os.Stat(filepath.Join(dir, "address")); err == nil {
 		t.Error("the old address is still there")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bucket", ".tmp", "ABC")); err == nil {
+		t.Error("half an upload is still there")
 	}
 }
 
@@ -206,6 +211,9 @@ func TestNoDrain(t *testing.T) {
 	writer.Close() // the client waits for its body too
 	if err := <-ended; err == nil {
 		t.Error("the upload has ended well")
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.dir, "bucket", ".tmp", "*")); len(left) > 0 {
+		t.Errorf("what was stored of the upload is still there: %s", left)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,9 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	return c
 }
 
+// lastWords is how long a request that was cut off may take to notice.
+const lastWords = 5 * time.Second
+
 type drainKey struct{}
 
 // Draining is closed when the server of a request begins to shut down. Answers
@@ -51,12 +55,17 @@ func Draining(ctx context.Context) <-chan struct{} {
 
 // Serve serves h on l until ctx is done. Then it takes no more connections, lets
 // the requests that are under way finish within cfg.Grace, and cuts off what is
-// left. It returns nil after such an end.
+// left, which has five seconds to tidy up. It returns nil after such an end.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Logger, cfg ServerConfig) error {
 	cfg = cfg.withDefaults()
 	base := context.WithValue(context.WithoutCancel(ctx), drainKey{}, ctx.Done())
+	var running atomic.Int64
 	srv := &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			running.Add(1)
+			defer running.Add(-1)
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: cfg.ReadHeaderTimeout,
 		IdleTimeout:       cfg.IdleTimeout,
 		MaxHeaderBytes:    cfg.MaxHeaderBytes,
@@ -75,6 +84,10 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, logger *slog.Log
 	if err := srv.Shutdown(grace); err != nil {
 		logger.Warn("requests were cut off at the end of the grace period", "grace", cfg.Grace)
 		_ = srv.Close()
+		// Close waits for no handler; what they use must not be closed before them.
+		for end := time.Now().Add(lastWords); running.Load() > 0 && time.Now().Before(end); {
+			time.Sleep(5 * time.Millisecond)
+		}
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -118,16 +118,26 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestGrace: what does not end is cut off.
+// TestGrace: what does not end is cut off, and has tidied up when the server has
+// ended.
 func TestGrace(t *testing.T) {
+	for _, grace := range []time.Duration{-1, 50 * time.Millisecond} {
+		t.Run(grace.String(), func(t *testing.T) { testGrace(t, grace) })
+	}
+}
+
+func testGrace(t *testing.T, grace time.Duration) {
 	t.Parallel()
 	begun := make(chan struct{})
+	var tidy atomic.Bool
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(begun)
 		<-r.Context().Done()
+		time.Sleep(200 * time.Millisecond) // as long as a bucket may take
+		tidy.Store(true)
 	})
 	l := &lines{}
-	s := start(t, h, l, httpapi.ServerConfig{Grace: 50 * time.Millisecond})
+	s := start(t, h, l, httpapi.ServerConfig{Grace: grace})
 	failed := make(chan error, 1)
 	go func() {
 		res, err := client(t).Get(s.url)
@@ -143,6 +153,9 @@ func TestGrace(t *testing.T) {
 	}
 	if err := <-s.done; err != nil {
 		t.Error(err)
+	}
+	if !tidy.Load() {
+		t.Error("the server has ended before the request that it cut off")
 	}
 	s.done <- nil
 	if !strings.Contains(l.text(), "cut off") {
