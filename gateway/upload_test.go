@@ -205,7 +205,7 @@ func TestUploadFaults(t *testing.T) {
 	// Who mistypes one is told of all, those that only uploads have included.
 	a := r.post(t, "/v1/jobs?notfy=no", "video/mp4", bytes.NewReader(clip))
 	for _, name := range append(job.SettingNames(), "filename", "notify") {
-		if !regexp.MustCompile(`[ ,]`+name+`[,"]`).Match(a.body) {
+		if !regexp.MustCompile(`[ ,]` + name + `[,"]`).Match(a.body) {
 			t.Errorf("the problem does not name %s: %s", name, a.body)
 		}
 	}
