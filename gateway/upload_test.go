@@ -529,6 +529,7 @@ func (f *flow) Read(p []byte) (int, error) {
 func TestUploadMemory(t *testing.T) {
 	const size = 64 << 20
 	r := newRigOf(t, nil, func(d *gateway.Deps) { d.Bucket = gateway.BucketOf(discard{}) })
+	r.client.Timeout = 5 * time.Minute // on a busy machine
 	runtime.GC()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
