@@ -158,16 +158,17 @@ func (d *decoder) read() (*astiav.Frame, int64, error) {
 				return nil, 0, err
 			}
 		}
-		err := d.context.ReceiveFrame(d.frame)
+		// Not by go-astiav, which allocates each error, and there is one for each packet.
+		err := C.avcodec_receive_frame((*C.AVCodecContext)(d.context.UnsafePointer()), av(d.frame))
 		switch {
-		case err == nil:
+		case err >= 0:
 			if d.frame.NbSamples() <= 0 || d.frame.SampleRate() <= 0 || channelsOf(d.frame) <= 0 {
 				continue
 			}
 			return d.place()
-		case errors.Is(err, astiav.ErrEof):
+		case err == C.AVERROR_EOF:
 			return nil, 0, io.EOF
-		case !errors.Is(err, astiav.ErrEagain):
+		case err != -C.int(syscall.EAGAIN):
 			if d.drained {
 				return nil, 0, io.EOF
 			}

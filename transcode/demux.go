@@ -29,7 +29,9 @@ type demuxer struct {
 
 	samples *mp4.Samples
 	ahead   []mp4.Sample // read, or to be read, in order
-	pending *mp4.Sample  // found, but not side by side with those
+	at      int          // of the next one in ahead
+	pending mp4.Sample   // found, but not side by side with those
+	found   bool         // there is a pending one
 	err     error        // of samples, once they end
 	buf     []byte
 	base    int64 // of buf in the file
@@ -46,15 +48,15 @@ func newDemuxer(src *source, track *mp4.Track, packing mp4.Packing, limits Limit
 
 func (d *demuxer) rewind() (err error) {
 	d.samples, err = d.track.Samples(d.packing)
-	d.ahead, d.pending, d.err = nil, nil, nil
+	d.ahead, d.at, d.found, d.err = d.ahead[:0], 0, false, nil
 	return err
 }
 
 // sample returns the next sample that has data.
 func (d *demuxer) sample() (mp4.Sample, error) {
-	if s := d.pending; s != nil {
-		d.pending = nil
-		return *s, nil
+	if d.found {
+		d.found = false
+		return d.pending, nil
 	}
 	for d.err == nil {
 		var s mp4.Sample
@@ -70,14 +72,14 @@ func (d *demuxer) sample() (mp4.Sample, error) {
 
 // seek drops packets that end before a time, in ticks. It only goes forward.
 func (d *demuxer) seek(ticks int64) error {
-	d.ahead = nil
+	d.ahead, d.at = d.ahead[:0], 0
 	for {
 		s, err := d.sample()
 		if err != nil {
 			return err
 		}
 		if s.Time+s.Duration > ticks {
-			d.pending = &s
+			d.pending, d.found = s, true
 			return nil
 		}
 	}
@@ -85,12 +87,12 @@ func (d *demuxer) seek(ticks int64) error {
 
 // start returns the time of the next packet, in ticks.
 func (d *demuxer) start() (int64, error) {
-	if len(d.ahead) > 0 {
-		return d.ahead[0].Time, nil
+	if d.at < len(d.ahead) {
+		return d.ahead[d.at].Time, nil
 	}
 	s, err := d.sample()
 	if err == nil {
-		d.pending = &s
+		d.pending, d.found = s, true
 	}
 	return s.Time, err
 }
@@ -100,13 +102,13 @@ func (d *demuxer) next() (packet, error) {
 	if err := d.src.ctx.Err(); err != nil {
 		return packet{}, err
 	}
-	if len(d.ahead) == 0 {
+	if d.at == len(d.ahead) {
 		if err := d.fill(); err != nil {
 			return packet{}, err
 		}
 	}
-	s := d.ahead[0]
-	d.ahead = d.ahead[1:]
+	s := d.ahead[d.at]
+	d.at++
 	d.bytes += s.Size
 	d.ticks += s.Duration
 	return packet{
@@ -114,7 +116,7 @@ func (d *demuxer) next() (packet, error) {
 		time:        s.Time,
 		duration:    s.Duration,
 		description: s.Description,
-		last:        len(d.ahead) == 0 && d.err == io.EOF,
+		last:        d.at == len(d.ahead) && d.err == io.EOF,
 	}, nil
 }
 
@@ -134,7 +136,7 @@ func (d *demuxer) fill() error {
 			break // met again when it is its turn
 		}
 		if s.Offset != first.Offset+size || size+s.Size > readAhead {
-			d.pending = &s
+			d.pending, d.found = s, true
 			break
 		}
 		ahead, size = append(ahead, s), size+s.Size
@@ -150,6 +152,6 @@ func (d *demuxer) fill() error {
 		}
 		return err
 	}
-	d.ahead = ahead
+	d.ahead, d.at = ahead, 0
 	return nil
 }

@@ -75,8 +75,11 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 
 // fail makes an [*Error] of an error from any stage.
 func fail(op string, err error) error {
+	if err == nil {
+		return nil // before what allocates: most calls end here
+	}
 	var done *Error
-	if err == nil || errors.As(err, &done) {
+	if errors.As(err, &done) {
 		return err
 	}
 	for _, known := range []struct{ theirs, ours error }{
