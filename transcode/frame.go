@@ -76,6 +76,8 @@ static void mp3lathe_copy_plane(AVFrame *f) {
 
 static int mp3lathe_channels(const AVFrame *f) { return f->ch_layout.nb_channels; }
 
+static int mp3lathe_told_layout(const AVFrame *f) { return f->ch_layout.order != AV_CHANNEL_ORDER_UNSPEC; }
+
 // mp3lathe_plain_layout replaces a layout that says nothing a mixer could use by
 // the usual one for its channel count.
 static void mp3lathe_plain_layout(AVFrame *f) {
@@ -122,6 +124,9 @@ func copyPlane(f *astiav.Frame) { C.mp3lathe_copy_plane(av(f)) }
 // sameFormat reports whether two frames have the same sample format, sample rate
 // and channel layout.
 func sameFormat(a, b *astiav.Frame) bool { return C.mp3lathe_same_format(av(a), av(b)) != 0 }
+
+// toldLayout reports whether a frame says what its channels are.
+func toldLayout(f *astiav.Frame) bool { return C.mp3lathe_told_layout(av(f)) != 0 }
 
 // plainLayout gives f the usual channel layout for its channel count.
 func plainLayout(f *astiav.Frame) { C.mp3lathe_plain_layout(av(f)) }

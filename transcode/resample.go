@@ -17,6 +17,7 @@ type resampler struct {
 	out     *astiav.Frame // what swr made
 	queue   *astiav.AudioFifo
 	format  astiav.SampleFormat
+	plain   bool  // swr gets frames with the usual channel layout, and not their own
 	both    bool  // a mono source goes on both sides, which happens last
 	queued  int64 // samples put into the queue, in total
 	taken   int64 // samples taken out
@@ -119,6 +120,9 @@ func (r *resampler) write(f *astiav.Frame) error {
 	if r.swr == nil {
 		return r.enqueue(f)
 	}
+	if r.plain {
+		plainLayout(f)
+	}
 	return r.convert(f)
 }
 
@@ -135,8 +139,10 @@ func (r *resampler) change(f *astiav.Frame) error {
 	if r.in, err = newFrameLike(f, 1); err != nil {
 		return err
 	}
-	plain := f.SampleFormat() == r.format && f.SampleRate() == r.to.rate && channelsOf(f) == r.channels()
-	if plain {
+	// Of a layout that says nothing, libswresample makes the usual one, and then
+	// finds that the next frame has another.
+	r.plain = !toldLayout(f)
+	if f.SampleFormat() == r.format && f.SampleRate() == r.to.rate && channelsOf(f) == r.channels() {
 		return nil
 	}
 	if r.swr = astiav.AllocSoftwareResampleContext(); r.swr == nil {
@@ -151,8 +157,8 @@ func (r *resampler) convert(f *astiav.Frame) error {
 	err := r.swr.ConvertFrame(f, r.out)
 	if err != nil && f != nil {
 		// A channel layout that no mixing rule knows.
+		r.plain = true
 		plainLayout(f)
-		plainLayout(r.in)
 		r.closeConverter()
 		if r.swr = astiav.AllocSoftwareResampleContext(); r.swr == nil {
 			return errNoMemory
