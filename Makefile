@@ -16,7 +16,7 @@ export FUZZTIME
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what a build needs and build the FFmpeg libraries, once
@@ -67,9 +67,18 @@ fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
 	@$(WITH_LIBAV) scripts/fuzz.sh
 
 .PHONY: bench
-bench: build ## Measure beside the ffmpeg command line (ARGS: see bench/README.md)
+bench: bin/mp3lathe ## Measure beside ffmpeg and lame, half an hour (ARGS: see bench/README.md)
 	@scripts/deps.sh --test
 	@$(WITH_LIBAV) bench/run.sh $(ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: ## See that the bench works, in less than a minute
+	@$(MAKE) --no-print-directory bench ARGS='-quick -out build/bench-smoke'
+
+.PHONY: bench-go
+bench-go: setup ## Run the Go benchmarks of the hot parts, for benchstat (ARGS='-bench Stage -count 10')
+	@scripts/deps.sh --test
+	@$(WITH_LIBAV) go test -run '^$$' -bench . -benchmem $(ARGS) ./transcode/...
 
 .PHONY: bench-system
 bench-system: bin/mp3lathe ## Measure what the service adds to the bare conversion (ARGS: see bench/README.md)

@@ -1,149 +1,94 @@
-// Command bench measures `mp3lathe convert` beside the ffmpeg command line, with
-// the same settings, on the same file, in the same run: the two take turns, so
-// that a machine that slows down slows both. What counts is the ratio.
+// Command bench measures `mp3lathe convert` beside the ffmpeg command line and lame,
+// with the same settings, on the same files, in the same run: they take turns, so
+// that a machine that slows down slows all. What counts are the ratios.
 //
 //	make bench
+//
+// It writes a page, the same as JSON, and plots. bench/README.md says how to read them.
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"flag"
-	"fmt"
 	"log"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"syscall"
 	"time"
 )
 
 func main() {
 	log.SetFlags(0)
-	runs := flag.Int("n", 7, "runs of each command")
-	length := flag.Duration("length", 10*time.Minute, "length of the source")
-	program := flag.String("mp3lathe", "bin/mp3lathe", "the command to measure")
+	var s suite
+	runs := flag.Int("n", 7, "runs of each command; two hours of audio get three at most")
+	quick := flag.Bool("quick", false, "only see that everything works, in less than a minute; the figures mean nothing")
+	out := flag.String("out", "build/bench", "`folder` for the results")
+	temp := flag.String("temp", "", "`folder` for sources, 3 GB; default: the system's")
+	flag.StringVar(&s.program, "mp3lathe", "bin/mp3lathe", "the command to measure")
+	flag.StringVar(&s.heAAC, "he-aac", "", "an MP4 `file` with two minutes of HE-AAC or more, for which there is no free encoder; default: left out")
 	flag.Parse()
-	dir, err := os.MkdirTemp("", "bench")
+	s.scope = fullScope(max(1, *runs))
+	if *quick {
+		s.scope = quickScope()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp(*temp, "bench")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	if err := bench(dir, *program, *runs, *length); err != nil {
-		log.Print(err)
-		os.RemoveAll(dir)
-		os.Exit(1)
+	s.dir = dir
+	err = s.bench(ctx, *out, *quick)
+	os.RemoveAll(dir)
+	if err != nil {
+		log.Fatal(err)
 	}
 }
 
-// cost is what a process took.
-type cost struct {
-	wall, cpu time.Duration
-	peak      int64 // resident bytes
-}
-
-// setting is a bit-rate mode in both commands' words.
-type setting struct {
-	name         string
-	ours, theirs []string
-}
-
-var settings = []setting{
-	{"CBR 192", []string{"--bitrate", "192"}, []string{"-b:a", "192k"}},
-	{"VBR 2", []string{"--vbr", "2"}, []string{"-q:a", "2"}},
-	{"ABR 160", []string{"--abr", "160"}, []string{"-abr", "1", "-b:a", "160k"}},
-}
-
-func bench(dir, program string, runs int, length time.Duration) error {
-	source := filepath.Join(dir, "source.mp4")
-	fmt.Printf("Source: %v of stereo AAC at 44.1 kHz with video, made of testdata/melody.mp4.\n", length)
-	if err := makeSource(source, length); err != nil {
+// bench measures everything and writes it into a folder.
+func (s *suite) bench(ctx context.Context, out string, quick bool) error {
+	r := report{Began: time.Now().UTC().Format("2006-01-02 15:04 MST"), Quick: quick, Machine: describeMachine(s.program)}
+	done := watch()
+	time.Sleep(time.Second) // and see what others do
+	if now := done(); !now.quiet() && !quick {
+		log.Printf("This machine is not quiet: %s.", now)
+	}
+	start, err := s.startTime(ctx)
+	if err != nil {
 		return err
 	}
-	fmt.Printf("%d runs each, in turn, after one that does not count; medians of whole processes; %d processors, %s.\n\n", runs, runtime.NumCPU(), runtime.GOARCH)
-	fmt.Println("| setting | command | wall | CPU | peak memory | x real time |")
-	fmt.Println("|---|---|---|---|---|---|")
-	for _, s := range settings {
-		commands := [2][]string{
-			append(append([]string{program, "convert", "--overwrite", "--quiet"}, s.ours...), source, filepath.Join(dir, "ours.mp3")),
-			append(append([]string{"ffmpeg", "-nostdin", "-v", "error", "-y", "-i", source, "-map", "0:a:0", "-c:a", "libmp3lame"}, s.theirs...), filepath.Join(dir, "theirs.mp3")),
-		}
-		var costs [2][]cost
-		for run := range runs + 1 {
-			for i, c := range commands {
-				took, err := measure(c)
-				if err != nil {
-					return err
-				}
-				if run > 0 {
-					costs[i] = append(costs[i], took)
-				}
-			}
-		}
-		ours, theirs := median(costs[0]), median(costs[1])
-		for i, c := range []cost{ours, theirs} {
-			fmt.Printf("| %s | %s | %.2f s | %.2f s | %d MiB | %.0f |\n", s.name, []string{"mp3lathe", "ffmpeg"}[i],
-				c.wall.Seconds(), c.cpu.Seconds(), c.peak>>20, length.Seconds()/c.wall.Seconds())
-		}
-		fmt.Printf("| %s | **ratio** | **%.3f** | **%.3f** | **%.2f** | |\n", s.name,
-			ratio(costs, func(c cost) float64 { return c.wall.Seconds() }),
-			ratio(costs, func(c cost) float64 { return c.cpu.Seconds() }),
-			ratio(costs, func(c cost) float64 { return float64(c.peak) }))
+	if err := s.run(ctx); err != nil {
+		return err
 	}
-	return nil
+	log.Print("floor")
+	if r.Floor, err = s.measureFloor(ctx); err != nil {
+		return err
+	}
+	r.Load, r.Results = done(), s.results
+	r.Model = r.forecast(r.costs(start))
+	return r.write(out)
 }
 
-// makeSource loops a fixture, which has real changes of sound, without encoding
-// it anew.
-func makeSource(path string, length time.Duration) error {
-	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-y", "-stream_loop", "-1", "-i", "testdata/melody.mp4",
-		"-t", fmt.Sprint(length.Seconds()), "-c:v", "copy", "-c:a", "aac", "-b:a", "160k", "-ar", "44100", "-ac", "2", path).CombinedOutput()
+// write writes the report.
+func (r report) write(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(r, "", " ")
 	if err != nil {
-		return fmt.Errorf("making the source: %w\n%s", err, out)
+		return err
 	}
-	return nil
-}
-
-func measure(command []string) (cost, error) {
-	cmd := exec.Command(command[0], command[1:]...)
-	began := time.Now()
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return cost{}, fmt.Errorf("%v: %w\n%s", command, err, out)
-	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return cost{}, fmt.Errorf("this system does not tell what a process took")
-	}
-	return cost{
-		wall: time.Since(began),
-		cpu:  cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
-		peak: usage.Maxrss << 10,
-	}, nil
-}
-
-func median(costs []cost) cost {
-	middle := func(value func(cost) int64) int64 {
-		var v []int64
-		for _, c := range costs {
-			v = append(v, value(c))
+	for name, content := range map[string][]byte{
+		"results.json": append(data, '\n'),
+		"results.md":   r.markdown(),
+		"floor.md":     r.Floor.markdown(r.Machine),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o666); err != nil {
+			return err
 		}
-		slices.Sort(v)
-		return v[len(v)/2]
 	}
-	return cost{
-		wall: time.Duration(middle(func(c cost) int64 { return int64(c.wall) })),
-		cpu:  time.Duration(middle(func(c cost) int64 { return int64(c.cpu) })),
-		peak: middle(func(c cost) int64 { return c.peak }),
-	}
-}
-
-// ratio is the median of the ratios of runs that were neighbours.
-func ratio(costs [2][]cost, value func(cost) float64) float64 {
-	var v []float64
-	for i := range costs[0] {
-		v = append(v, value(costs[0][i])/value(costs[1][i]))
-	}
-	slices.Sort(v)
-	return v[len(v)/2]
+	log.Printf("the results are in %s", filepath.Join(dir, "results.md"))
+	return r.draw(dir)
 }
