@@ -57,6 +57,11 @@ func openData(dir string) (_ *dataFolder, err error) {
 	if err := os.Mkdir(d.path("keys"), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
+	for _, name := range []string{"", "keys", "bucket", "mail"} {
+		if err := writable(d.path(name)); err != nil {
+			return nil, err
+		}
+	}
 	pem, err := keep(d.path("keys", "signing.pem"), auth.GenerateKeyPEM)
 	if err != nil {
 		return nil, err
@@ -72,6 +77,26 @@ func openData(dir string) (_ *dataFolder, err error) {
 		return nil, app.Explain("the keys in "+d.path("keys", "link.txt")+" cannot be used", err)
 	}
 	return d, nil
+}
+
+// writable reports what is there and is no folder that this process can write to.
+func writable(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		err = syscall.ENOTDIR
+	default:
+		const write, search = 2, 1 // of access(2)
+		err = syscall.Access(dir, write|search)
+	}
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: "write to", Path: dir, Err: err}
 }
 
 func (d *dataFolder) path(elements ...string) string {

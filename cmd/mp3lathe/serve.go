@@ -111,7 +111,13 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		if _, err := p.Bucket.SweepUploads(ctx, 0); err != nil {
 			return err
 		}
-		return p.OpenAccounts(ctx, url)
+		if err := p.OpenAccounts(ctx, url); err != nil {
+			return err
+		}
+		if p.DB.Newer() {
+			return fmt.Errorf("the data in %s are of a newer mp3lathe than this one (%s); use that, or another folder with --data", d.dir, currentVersions().Version)
+		}
+		return nil
 	}, func(p *app.Parts) error { return c.serve(ctx, std, p, d, settings) })
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil // a signal came before all was open

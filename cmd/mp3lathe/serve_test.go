@@ -1,19 +1,24 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/app/apptest"
 	"github.com/mp3lathe/mp3lathe/internal/client"
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
 // logbook is what a command prints, while it runs.
@@ -228,7 +233,7 @@ func TestUnusableData(t *testing.T) {
 	}{
 		"a file":         {map[string]string{"data": "x"}, "data", "the folder for the data cannot be used (--data names another): mkdir "},
 		"below a file":   {map[string]string{"file": "x"}, "file/data", "the folder for the data cannot be used (--data names another): mkdir "},
-		"keys is a file": {map[string]string{"data/keys": "x"}, "data", "the folder for the data cannot be used (--data names another): open "},
+		"keys is a file": {map[string]string{"data/keys": "x"}, "data", "data/keys: not a directory"},
 		"no key":         {map[string]string{"data/keys/signing.pem": "x"}, "data", "signing.pem cannot be used: the signing key is not in PEM form"},
 		"short key":      {map[string]string{"data/keys/link.txt": "x"}, "data", "link.txt cannot be used: key 1 has 1 bytes; want at least 32"},
 		"no keys":        {map[string]string{"data/keys/link.txt": ""}, "data", "link.txt cannot be used: no key"},
@@ -253,6 +258,87 @@ func TestUnusableData(t *testing.T) {
 				t.Error("there is an address")
 			}
 		})
+	}
+}
+
+// TestNewerData: an older program leaves the data of a newer one alone.
+func TestNewerData(t *testing.T) {
+	s := serve(t, t.TempDir())
+	s.end()
+	if code := <-s.code; code != exitDone {
+		t.Fatal(code)
+	}
+	db, err := sqldb.Open(t.Context(), "sqlite:"+filepath.Join(s.dir, "mp3lathe.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "INSERT INTO accounts_schema (version_id, is_applied) VALUES (9999, 1)")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	got := inProcess(t, "", "serve", "--data", s.dir, "--listen", "127.0.0.1:0")
+	got.want(t, exitFailed, "the data in "+s.dir+" are of a newer mp3lathe than this one")
+	if got.stdout != "" {
+		t.Errorf("it said %s", got.stdout)
+	}
+}
+
+// TestReadOnlyData: what cannot be written is told at the start, and not at the first
+// upload or mail. Root can write everything, so another user tries.
+func TestReadOnlyData(t *testing.T) {
+	if os.Getuid() == 0 {
+		readOnlyDataAsNobody(t)
+		return
+	}
+	s := serve(t, t.TempDir())
+	s.end()
+	<-s.code
+	for _, name := range []string{"mp3lathe.db", "bucket", "mail", "keys", ""} {
+		path := filepath.Join(s.dir, name)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		got := inProcess(t, "", "serve", "--data", s.dir, "--listen", "127.0.0.1:0")
+		if err := os.Chmod(path, info.Mode()); err != nil {
+			t.Fatal(err)
+		}
+		if got.code != exitFailed || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.Contains(got.stderr, path) {
+			t.Errorf("%s: exit code %d\n%s%s", name, got.code, got.stdout, got.stderr)
+		}
+	}
+}
+
+// readOnlyDataAsNobody runs that test again as a user without rights.
+func readOnlyDataAsNobody(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "mp3lathe-nobody-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	const nobody = 65534
+	exe = filepath.Join(dir, "test")
+	err = errors.Join(os.WriteFile(exe, program, 0o755), os.Chmod(exe, 0o755), os.Chown(dir, nobody, nobody), os.Chmod(dir, 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^TestReadOnlyData$")
+	cmd.Dir = dir
+	cmd.Env = []string{"TMPDIR=" + dir, "HOME=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("PASS")) {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

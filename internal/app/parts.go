@@ -65,7 +65,14 @@ func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Con
 		p.DB = db
 		p.closers = append(p.closers, db.Close)
 	}
-	return Explain("the tables of the database cannot be brought up to date", migrate(ctx, p.DB))
+	if err := migrate(ctx, p.DB); err != nil {
+		return Explain("the tables of the database cannot be brought up to date", err)
+	}
+	if p.DB.Newer() && p.Log != nil {
+		// As when the programs of a fleet are replaced one after the other.
+		p.Log.Warn("the tables of the database are of a newer version than this program")
+	}
+	return nil
 }
 
 // OpenBucket opens the bucket.

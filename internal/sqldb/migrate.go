@@ -24,7 +24,7 @@ const lockTimeout = 5 * time.Minute
 //
 // Many may call it at the same time: one does the work under a lock, the others
 // wait for it, for at most five minutes. A schema that is newer than the
-// migrations, because a newer program made it, is left alone.
+// migrations, because a newer program made it, is left alone; [DB.Newer] tells.
 //
 // On SQLite all that is pending is one transaction. MySQL commits every change of a
 // table at once, so a migration should be a single statement, or one that can run
@@ -50,10 +50,39 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS, table string) (err 
 	}
 	defer func() { err = errors.Join(err, pool.Close()) }()
 	if db.dialect == SQLite {
-		return migrateSQLite(ctx, pool, dir, table)
+		err = migrateSQLite(ctx, pool, dir, table)
+	} else {
+		err = migrateMySQL(ctx, pool, dir, table)
 	}
-	return migrateMySQL(ctx, pool, dir, table)
+	if err != nil {
+		return err
+	}
+	return db.compare(ctx, pool, dir, table)
 }
+
+// compare finds out whether the schema is newer than the migrations in dir.
+func (db *DB) compare(ctx context.Context, pool *sql.DB, dir fs.FS, table string) error {
+	entries, err := fs.ReadDir(dir, ".")
+	if err != nil {
+		return err
+	}
+	var known, there int64
+	for _, e := range entries {
+		if version, err := goose.NumericComponent(e.Name()); err == nil {
+			known = max(known, version)
+		}
+	}
+	if err := pool.QueryRowContext(ctx, "SELECT MAX(version_id) FROM "+table).Scan(&there); err != nil {
+		return err
+	}
+	if there > known {
+		db.newer.Store(true)
+	}
+	return nil
+}
+
+// Newer reports whether a [DB.Migrate] has found a schema that a newer program made.
+func (db *DB) Newer() bool { return db.newer.Load() }
 
 // up runs goose. Its own lock is not used: goose makes its table before it takes it.
 func up(ctx context.Context, dialect goose.Dialect, pool *sql.DB, dir fs.FS, table string, opts ...goose.ProviderOption) error {

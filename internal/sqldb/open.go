@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -31,6 +32,8 @@ type DB struct {
 	// migrator opens the database anew for changes of its schema, which may take
 	// longer than a query, over a single connection.
 	migrator func() (*sql.DB, error)
+
+	newer atomic.Bool // see Newer
 
 	mu         sync.Mutex
 	statements map[string]*sql.Stmt

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -23,6 +24,9 @@ func sqlitePath(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
+// writable is W_OK of access(2).
+const writable = 2
+
 func openSQLite(path string) (*DB, error) {
 	path, err := sqlitePath(path)
 	if err != nil {
@@ -35,7 +39,10 @@ func openSQLite(path string) (*DB, error) {
 	case err == nil:
 		err = f.Close()
 	case errors.Is(err, fs.ErrExist):
-		err = nil
+		// SQLite would take it, and fail at the first change.
+		if err = syscall.Access(path, writable); err != nil {
+			err = &fs.PathError{Op: "write to", Path: path, Err: err}
+		}
 	}
 	if err != nil {
 		return nil, err // it names the file
