@@ -28,7 +28,8 @@ func Plain(err error) string {
 	for i, line := range lines {
 		lines[i] = withoutPackages(line)
 	}
-	return strings.Join(lines, "; ")
+	// What Go calls a deadline is a part that hangs.
+	return strings.ReplaceAll(strings.Join(lines, "; "), "context deadline exceeded", "no answer in time")
 }
 
 func withoutPackages(text string) string {

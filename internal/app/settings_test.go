@@ -3,6 +3,8 @@ package app
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -300,5 +302,18 @@ func TestUnusableParts(t *testing.T) {
 				t.Errorf("%s: %s", c.flags, got.stderr)
 			}
 		}
+	}
+}
+
+// TestPlain: what people read of an error.
+func TestPlain(t *testing.T) {
+	inner := fmt.Errorf("sqldb: open x: %w", context.DeadlineExceeded)
+	err := Explain("the database cannot be used", errors.Join(fmt.Errorf("jobstore: %w", inner), errors.New("link: no key: sqldb: y")))
+	want := "the database cannot be used: open x: no answer in time; no key: sqldb: y"
+	if Plain(err) != want || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%s\nwant\n%s", Plain(err), want)
+	}
+	if Explain("words", nil) != nil {
+		t.Error("no error became one")
 	}
 }
