@@ -19,7 +19,7 @@ func TestConvertOne(t *testing.T) {
 	workFolder(t, "a b.mp4", "melody.mp4")
 	got := inProcess(t, "", "convert", "a b.mp4")
 	got.want(t, exitDone)
-	line := regexp.MustCompile(`^a b\.mp4 -> a b\.mp3  0:10  \d+ KiB  \d+x  VBR 2, 44\.1 kHz stereo\n$`)
+	line := regexp.MustCompile(`^a b\.mp4 -> a b\.mp3  0:10  \d+ KiB  [0-9.]+x  VBR 2, 44\.1 kHz stereo\n$`)
 	if !line.MatchString(got.stdout) {
 		t.Errorf("the line is %q", got.stdout)
 	}
