@@ -75,6 +75,11 @@ const batchBlocks = 16
 // maxMP3Frame is the size of the largest frame: 320 kb/s at 32 kHz, with padding.
 const maxMP3Frame = 1441
 
+// heldBack is how many frames LAME may hold back at most. It gives out a frame when
+// the reservoir has moved on from it: 255 bytes, and in stereo at 24 kHz and 8 kb/s,
+// which is what VBR makes of silence, a slot has 3.
+const heldBack = 96
+
 // lameDelay is the encoder's own delay in samples, as LAME's header counts it:
 // without the 529 samples that every decoder adds.
 const lameDelay = 576
@@ -102,11 +107,10 @@ func newLAME(v voice, batch int) (*lame, error) {
 	if codec == nil {
 		return nil, errors.New("this build of libav has no libmp3lame")
 	}
-	// More than the blocks of a batch may come out at the end.
-	most := batch + 8
+	// More than the blocks of a batch may come out; what was held back is small.
 	l := &lame{
 		context: astiav.AllocCodecContext(codec),
-		buf:     make([]byte, most*maxMP3Frame), sizes: make([]C.int, most),
+		buf:     make([]byte, (batch+8)*maxMP3Frame), sizes: make([]C.int, batch+heldBack),
 	}
 	owners.Add(1)
 	if l.context == nil {

@@ -159,7 +159,7 @@ func (e *parallelEncoder) finish() error {
 // room returns how many blocks may wait: a chunk for each worker but the leftmost,
 // and what it takes to find a splice.
 func (e *parallelEncoder) room() int64 {
-	const near = 2*warmup + mp3.Lookahead + workerBatch
+	const near = 2*warmup + mp3.Lookahead + heldBack + workerBatch
 	others := max(e.working, 1) - 1
 	if e.working < e.most && (e.eager || e.share.pool.idle()) {
 		others++
@@ -386,8 +386,8 @@ func (e *parallelEncoder) run(c *chunk) error {
 // step encodes the next batch of a chunk. It returns false if the blocks for it
 // have not come yet. The lock is held before and after it.
 func (e *parallelEncoder) step(c *chunk) (bool, error) {
-	// A frame comes out when the encoder has the next block.
-	wanted := c.end + 1 - c.at
+	// A frame comes out when the encoder has the next block, or up to heldBack later.
+	wanted := c.end + 1 - min(c.at, c.frames.End()+1)
 	if wanted <= 0 {
 		e.complete(c)
 		return true, nil
