@@ -91,6 +91,11 @@ bench-uploads: ## Measure the memory of a gateway under large uploads (ARGS: see
 	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-gateway ./cmd/gateway
 	@CGO_ENABLED=0 go run ./bench/uploads $(ARGS)
 
+.PHONY: bench-quality
+bench-quality: setup ## Measure what splices cost in quality (MP3LATHE_CORPUS=folder: of real sound too)
+	@scripts/deps.sh --test
+	@$(WITH_LIBAV) go test ./transcode -run '^$$' -bench '^BenchmarkQuality$$' -benchtime 1x
+
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)
 	@scripts/deps.sh --test

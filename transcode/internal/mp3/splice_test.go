@@ -8,19 +8,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// encoderFrom makes what an encoder makes of a stream from frame first on: frames of
-// any size, each with as much main data as the reservoir has room for, or less.
-func encoderFrom(t *rapid.T, name string, first int64, n int) *Unpacker {
-	h := rapid.SampledFrom([]Header{
-		{Version: MPEG1, Layer: 3, Bitrate: 128, SampleRate: 44100, Mode: JointStereo},
-		{Version: MPEG1, Layer: 3, Bitrate: 320, SampleRate: 32000, Mode: JointStereo},
-		{Version: MPEG2, Layer: 3, Bitrate: 8, SampleRate: 24000, Mode: Mono},
-	}).Draw(t, "header")
-	variable := rapid.Bool().Draw(t, "variable")
+// encoderFrom makes what an encoder makes of a stream from frame first on: each frame
+// with as much main data as the reservoir has room for, or less. In bursts, its
+// frames are those of like, if that is not nil.
+func encoderFrom(t *rapid.T, name string, h Header, variable bool, first int64, n int, like *Unpacker) *Unpacker {
 	u := &Unpacker{}
 	u.Reset(first)
-	level := 0
-	for range n {
+	level, burst := 0, 0
+	for i := range int64(n) {
 		if variable {
 			h.Bitrate = rapid.SampledFrom(Bitrates(h.Version)[:12]).Draw(t, name+" bitrate")
 		}
@@ -30,8 +25,14 @@ func encoderFrom(t *rapid.T, name string, first int64, n int) *Unpacker {
 		}
 		f.Begin = min(level, f.Most)
 		// Few values, so that frames are often the same in both.
-		f.MainData = min(f.Begin+f.Slot, max(0, f.Slot+rapid.SampledFrom([]int{0, 0, -5, 30, -30, 200, -200}).Draw(t, name+" more")))
-		f.Ends = uint8(rapid.SampledFrom([]int{0, 0, 0, 2}).Draw(t, name+" ends"))
+		f.MainData = min(f.Begin+f.Slot, max(0, f.Slot+rapid.SampledFrom([]int{-30, 30, 0, -5, 200, -200}).Draw(t, name+" more")))
+		if burst--; burst < 0 && like != nil {
+			burst = rapid.SampledFrom([]int{0, 1, 2, 6}).Draw(t, name+" alike")
+		}
+		if n := first + i; burst > 0 && n < like.End() {
+			f.MainData = min(f.Begin+f.Slot, like.Frame(n).MainData)
+		}
+		f.Ends = uint8(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 2}).Draw(t, name+" ends"))
 		level = f.Begin + f.Slot - f.MainData
 		u.frames = append(u.frames, f)
 		u.starts = append(u.starts, len(u.data))
@@ -55,11 +56,17 @@ func fits(u *Unpacker, n, last int64, level int) bool {
 // says can be laid.
 func TestSplice(t *testing.T) {
 	found, none := 0, 0
-	rapid.Check(t, func(t *rapid.T) {
+	property := func(t *rapid.T) {
 		leftFrames := rapid.IntRange(20, 60).Draw(t, "left")
-		left := encoderFrom(t, "left", 0, leftFrames)
-		first := int64(rapid.IntRange(0, leftFrames-5).Draw(t, "first"))
-		right := encoderFrom(t, "right", first, rapid.IntRange(1, 70).Draw(t, "right"))
+		h := rapid.SampledFrom([]Header{
+			{Version: MPEG1, Layer: 3, Bitrate: 128, SampleRate: 44100, Mode: JointStereo},
+			{Version: MPEG1, Layer: 3, Bitrate: 320, SampleRate: 32000, Mode: JointStereo},
+			{Version: MPEG2, Layer: 3, Bitrate: 8, SampleRate: 24000, Mode: Mono},
+		}).Draw(t, "header")
+		variable := rapid.SampledFrom([]bool{false, false, true}).Draw(t, "variable")
+		left := encoderFrom(t, "left", h, variable, 0, leftFrames, nil)
+		first := int64(rapid.SampledFrom([]int{0, 2, 7, 10, leftFrames - 5}).Draw(t, "first"))
+		right := encoderFrom(t, "right", h, variable, first, rapid.IntRange(1, 70).Draw(t, "right"), left)
 		to := int64(rapid.IntRange(2, leftFrames+3).Draw(t, "to"))
 		from := max(2, to-int64(rapid.IntRange(0, 16).Draw(t, "window")))
 		near := int64(rapid.IntRange(0, leftFrames).Draw(t, "near"))
@@ -121,7 +128,10 @@ func TestSplice(t *testing.T) {
 		if int64(len(frames)) != right.End() {
 			t.Fatalf("%d frames, want %d", len(frames), right.End())
 		}
-	})
+	}
+	for range 20 { // a hundred sequences each, in a second
+		rapid.Check(t, property)
+	}
 	if !t.Failed() && (found < 10 || none < 10) {
 		t.Errorf("%d splices found, %d times none", found, none)
 	}
