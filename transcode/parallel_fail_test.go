@@ -83,8 +83,8 @@ func TestUnspliced(t *testing.T) {
 	}
 }
 
-// TestHeldBack: with the smallest frames there are, LAME holds back more than a
-// hundred of them; there is a splice nonetheless, and an end without any.
+// TestHeldBack: with the smallest frames there are, LAME holds back up to 85
+// of them; there is a splice nonetheless, and an end without any.
 func TestHeldBack(t *testing.T) {
 	t.Parallel()
 	for _, v := range []voice{
@@ -315,8 +315,8 @@ func TestDestinationFails(t *testing.T) {
 	before := owners.Load()
 	p := cachedSound(t, "music", mono.rate, 1, 700*576)
 	for _, splice := range []func(_, _ *mp3.Unpacker, _ int, _, _, _ int64) (int64, bool){nil, never} {
-		for _, most := range []int{0, 2, 3} {
-			for _, at := range []int{1, 100, 163, 164, 165, 180, 300, 600, 698, 701} {
+		for _, most := range []int{0, 3} {
+			for _, at := range []int{1, 163, 164, 180, 300, 600, 701} {
 				within(t, func(ctx context.Context) {
 					s := &encoded{}
 					err := engine{plan: small(196), most: most, splice: splice}.runTo(ctx, mono, p, s, func(b []byte) error {

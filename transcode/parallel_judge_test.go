@@ -209,7 +209,7 @@ func judgedCases() []judged {
 		n := len(all)
 		j := judged{voice{e.at(rate), rate, channels, formats[n%3]}, kind, 98 + 49*int64(n%2), 0}
 		// No whole number of frames, and as many frames whatever the rate.
-		j.samples = 320*blockSize(rate) - 7*n
+		j.samples = 240*blockSize(rate) - 7*n
 		all = append(all, j)
 	}
 	for _, kind := range materials {
@@ -243,7 +243,7 @@ func TestJudged(t *testing.T) {
 		for _, j := range judgedCases() {
 			t.Run(j.String(), func(t *testing.T) {
 				t.Parallel()
-				p := cachedSound(t, j.kind, j.rate, j.channels, 320*blockSize(j.rate)).first(j.samples)
+				p := cachedSound(t, j.kind, j.rate, j.channels, 240*blockSize(j.rate)).first(j.samples)
 				serial := encodeSerial(t, j.voice, p)
 				got := engine{plan: small(j.chunk), most: 2}.encode(t, j.voice, p)
 				if len(got.splices) < 1 || got.in != 0 {

@@ -39,10 +39,7 @@ func TestLengths(t *testing.T) {
 	if p := small(147); p.splice(1) != end || p.begin(1) != end-warmup {
 		t.Fatal("the plan has changed")
 	}
-	var lengths []int
-	for _, n := range []int{0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65} {
-		lengths = append(lengths, n)
-	}
+	lengths := []int{0, 1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65}
 	for _, at := range []int{end, end + 147} {
 		for _, by := range []int{-33, -32, -31, -17, -16, -15, -2, -1, 0, 1, 2, 15, 16, 17, 31, 32, 33, 34, 47, 48, 49, 63, 64, 65, 70} {
 			lengths = append(lengths, at+by)

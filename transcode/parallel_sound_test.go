@@ -270,15 +270,6 @@ func (s *encoded) bytes() int {
 	return n
 }
 
-// join returns the stream as bytes.
-func (s *encoded) join() []byte {
-	var b []byte
-	for _, f := range s.frames {
-		b = append(b, f...)
-	}
-	return b
-}
-
 // engine is a way to drive the parallel encoder.
 type engine struct {
 	plan   plan
@@ -403,7 +394,6 @@ func (s *encoded) file(t testing.TB, v voice, samples int) string {
 	return path
 }
 
-// decoded by mpg123.
 var sounds sync.Map // of makeSound, by arguments
 
 // cachedSound makes each sound once.
