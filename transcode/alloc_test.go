@@ -100,7 +100,7 @@ func TestSteadyAllocationsParallel(t *testing.T) {
 		}
 	}
 	const length = 800 // frames of a chunk
-	short, long := plan{6 * length, 6}, plan{12 * length, 12}
+	short, long := plan{frames: 6 * length, chunks: 6, warmup: warmup}, plan{frames: 12 * length, chunks: 12, warmup: warmup}
 	few := testing.AllocsPerRun(1, func() { encode(short) })
 	many := testing.AllocsPerRun(1, func() { encode(long) })
 	each := (many - few) / float64(long.chunks-short.chunks)

@@ -202,7 +202,7 @@ func (c *conversion) newEncoder(r *resampler) (encoder, error) {
 	if c.expected >= 0 {
 		frames = lameFrames(c.expected, r.to.block)
 	}
-	p, most := planFor(frames), c.opts.Parallelism
+	p, most := planFor(frames, v), c.opts.Parallelism
 	if p.serial() || most == 1 || most == 0 && processors.size() == 1 {
 		return newSerialEncoder(c.src.ctx, v, processors, c.frame)
 	}

@@ -200,6 +200,7 @@ func newSerialEncoder(ctx context.Context, v voice, p *pool, emit func([]byte) e
 	if err != nil {
 		return nil, err
 	}
+	p.join(true)
 	return &serialEncoder{ctx: ctx, lame: l, share: &share{pool: p}, emit: emit}, nil
 }
 
@@ -224,7 +225,10 @@ func (s *serialEncoder) run(blocks []*astiav.Frame) error {
 	return s.lame.packets(s.emit)
 }
 
-func (s *serialEncoder) close() { s.lame.close() }
+func (s *serialEncoder) close() {
+	s.share.pool.quit()
+	s.lame.close()
+}
 
 // blockSize returns the samples of an MP3 frame at a sample rate in Hz, per
 // channel (ISO/IEC 11172-3 and 13818-3).

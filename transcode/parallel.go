@@ -159,7 +159,7 @@ func (e *parallelEncoder) finish() error {
 // room returns how many blocks may wait: a chunk for each worker but the leftmost,
 // and what it takes to find a splice.
 func (e *parallelEncoder) room() int64 {
-	const near = 2*warmup + mp3.Lookahead + heldBack + workerBatch
+	near := 2*e.plan.warmup + mp3.Lookahead + heldBack + workerBatch
 	others := max(e.working, 1) - 1
 	if e.working < e.most && (e.eager || e.share.pool.idle()) {
 		others++
@@ -354,12 +354,14 @@ func (e *parallelEncoder) work() {
 		case i < 0:
 			e.change.Wait()
 			continue
-		case !e.eager && e.working > 1 && e.share.crowded():
-			return // somebody needs the processor more
+		case !e.share.pool.join(e.eager || e.working == 1):
+			return // others need the processors
 		}
 		c := e.chunks[i]
 		c.taken = true
-		if err := e.run(c); err != nil {
+		err := e.run(c)
+		e.share.pool.quit()
+		if err != nil {
 			_ = e.unlocked(func() error { e.fail(err); return nil })
 		}
 	}

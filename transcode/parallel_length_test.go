@@ -88,7 +88,10 @@ func TestPromisedLength(t *testing.T) {
 	t.Parallel()
 	sound := cachedSound(t, "music", mono.rate, 1, 800*576)
 	serial := encodeSerial(t, mono, sound)
-	for _, p := range []plan{{300, 2}, {1600, 4}, {8000, 12}, planFor(800), planFor(3000), planFor(601), planFor(-1), planFor(1 << 40)} {
+	for _, p := range []plan{
+		{frames: 300, chunks: 2, warmup: warmup}, {frames: 1600, chunks: 4, warmup: warmup, whole: true}, {frames: 8000, chunks: 12, warmup: warmup},
+		planFor(800, mono), planFor(3000, mono), planFor(601, mono), planFor(-1, mono), planFor(1<<40, mono),
+	} {
 		for _, most := range []int{0, 2} {
 			within(t, func(ctx context.Context) {
 				got, err := engine{plan: p, most: most}.run(ctx, mono, sound)
@@ -109,22 +112,22 @@ func TestPromisedLength(t *testing.T) {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	for _, frames := range []int64{-1, 600, 601, 613, 700, 1599, 1600, 1601, 3000, 7999, 8000, 8001, 23519, 23520, 23521, 100_000, 1_000_000, 1 << 31, 1 << 40} {
-		p := planFor(frames)
+		p := planFor(frames, mono)
 		if p.serial() {
 			t.Fatalf("%d frames are left to one encoder", frames)
 		}
 		for chunk := int64(1); chunk < min(3*p.chunks, 2000); chunk++ {
 			begin, length := p.begin(chunk), p.splice(chunk+1)-p.splice(chunk)
-			if begin%period != 0 || begin <= p.begin(chunk-1) || p.splice(chunk) != begin+warmup {
+			if begin%period != 0 || begin <= p.begin(chunk-1) || p.splice(chunk) != begin+p.warmup {
 				t.Fatalf("%d frames: chunk %d begins at %d", frames, chunk, begin)
 			}
-			if length < 250 || length > longest+2*period {
+			if length < 250 || length > longest+2*period+surplus {
 				t.Fatalf("%d frames: chunk %d has %d", frames, chunk, length)
 			}
 		}
 	}
 	for _, frames := range []int64{0, 1, 599} {
-		if !planFor(frames).serial() {
+		if !planFor(frames, mono).serial() {
 			t.Errorf("%d frames are not left to one encoder", frames)
 		}
 	}

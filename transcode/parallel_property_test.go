@@ -62,7 +62,7 @@ func TestProperties(t *testing.T) {
 		// Not an IntRange, which would mostly be short.
 		samples := max(0, rapid.SampledFrom(lengths).Draw(rt, "frames")*size-rapid.IntRange(0, size-1).Draw(rt, "missing"))
 		chunks := rapid.Int64Range(1, 3).Draw(rt, "chunks")
-		pl := plan{frames: chunks*rapid.Int64Range(98, 250).Draw(rt, "length") + rapid.Int64Range(0, chunks-1).Draw(rt, "rest"), chunks: chunks}
+		pl := plan{frames: chunks*rapid.Int64Range(98, 250).Draw(rt, "length") + rapid.Int64Range(0, chunks-1).Draw(rt, "rest"), chunks: chunks, warmup: warmup}
 		refused := rapid.SampledFrom([]int{0, 0, 0, 1, 3, 1000}).Draw(rt, "refused")
 		cancelAt := rapid.SampledFrom([]int{-1, -1, -1, 0, 1, 50, 150, 250, 400}).Draw(rt, "cancel")
 		p := sounds[fmt.Sprint(v.rate, v.channels, kind)].first(samples)
@@ -128,7 +128,7 @@ func TestProperties(t *testing.T) {
 
 // roomFor is how many blocks an encoder may ever keep.
 func roomFor(e *parallelEncoder) int64 {
-	return int64(e.most-1)*e.plan.length() + max(2*warmup+mp3.Lookahead+heldBack+workerBatch, e.plan.length()/4)
+	return int64(e.most-1)*e.plan.length() + max(2*e.plan.warmup+mp3.Lookahead+heldBack+workerBatch, e.plan.length()/4)
 }
 
 // quietly reports failures elsewhere.

@@ -283,7 +283,7 @@ type engine struct {
 func poolOf(n int) *pool { return &pool{size: func() int { return n }} }
 
 // small is a plan of chunks of so many frames.
-func small(frames int64) plan { return plan{frames: frames, chunks: 1} }
+func small(frames int64) plan { return plan{frames: frames, chunks: 1, warmup: warmup} }
 
 // run encodes a sound.
 func (g engine) run(ctx context.Context, v voice, p pcm) (*encoded, error) {

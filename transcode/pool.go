@@ -15,6 +15,7 @@ type pool struct {
 	size func() int // turns at once
 
 	mu      sync.Mutex
+	joined  int // encoders that have something to do, whether they have a turn or not
 	running int
 	waiting []*turn // in the order in which they came
 }
@@ -94,16 +95,28 @@ func (p *pool) grant() {
 	}
 }
 
-// idle reports whether there are processors that nobody has or waits for.
+// idle reports whether there are processors for which nobody has work.
 func (p *pool) idle() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.running < p.size() && len(p.waiting) == 0
+	return p.joined < p.size()
 }
 
-// crowded reports whether somebody else waits.
-func (s *share) crowded() bool {
-	s.pool.mu.Lock()
-	defer s.pool.mu.Unlock()
-	return slices.ContainsFunc(s.pool.waiting, func(t *turn) bool { return t.of != s })
+// join says that an encoder has something to do from now on. Unless it must, it
+// does so only if there is a processor for it, which it reports.
+func (p *pool) join(must bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !must && p.joined >= p.size() {
+		return false
+	}
+	p.joined++
+	return true
+}
+
+// quit ends what join has begun.
+func (p *pool) quit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.joined--
 }

@@ -109,17 +109,27 @@ func TestPoolProperties(t *testing.T) {
 					if s.running != has(i) {
 						rt.Fatalf("share %d has %d turns, want %d", i, s.running, has(i))
 					}
-					others := slices.ContainsFunc(waiting, func(r *request) bool { return r.of != i })
-					if s.crowded() != others {
-						rt.Fatalf("share %d is crowded: %v", i, s.crowded())
-					}
-				}
-				if idle := run < int(g.n.Load()) && wait == 0; p.idle() != idle {
-					rt.Fatalf("idle: %v", !idle)
 				}
 			},
 		})
 	})
+}
+
+// TestPoolJoin: there is room for as many encoders as there are processors, and for
+// those that must work.
+func TestPoolJoin(t *testing.T) {
+	t.Parallel()
+	p := poolOf(2)
+	for _, step := range []struct{ must, joins, idle bool }{{false, true, true}, {false, true, false}, {false, false, false}, {true, true, false}} {
+		if joins := p.join(step.must); joins != step.joins || p.idle() != step.idle {
+			t.Fatalf("joined: %v, idle: %v, want %+v", joins, p.idle(), step)
+		}
+	}
+	for _, idle := range []bool{false, true, true} {
+		if p.quit(); p.idle() != idle {
+			t.Fatalf("idle: %v", !idle)
+		}
+	}
 }
 
 // TestPoolFair: however many turns others ask for, who has none gets one as soon as
@@ -180,7 +190,9 @@ func crowd(t *testing.T, p *pool) (stop func()) {
 	var wg sync.WaitGroup
 	for range 4 {
 		s := &share{pool: p}
+		p.join(true)
 		wg.Go(func() {
+			defer p.quit()
 			for !stopped.Load() {
 				if err := s.enter(context.Background()); err != nil {
 					t.Error(err)
