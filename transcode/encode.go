@@ -8,9 +8,11 @@ package transcode
 // mp3lathe_encode sends frames to an encoder, or its end if there are none, and
 // collects the packets that come out, one after the other, in buf. sizes gets the
 // size of each. It returns how many there are, or a libav error; AVERROR_EXIT when
-// stop is set, at which it looks before each frame.
+// stop is set, at which it looks before each frame. When hurry is set it comes back
+// after the first few. used gets the number of frames sent.
 static int mp3lathe_encode(AVCodecContext *c, AVFrame **frames, int n,
-		uint8_t *buf, int room, int *sizes, int most, const int *stop) {
+		uint8_t *buf, int room, int *sizes, int most, const int *stop, const int *hurry, int *used) {
+	const int few = 16;
 	AVPacket *packet = av_packet_alloc();
 	int count = 0, i = 0, err = packet ? 0 : AVERROR(ENOMEM);
 	while (err >= 0) {
@@ -18,6 +20,8 @@ static int mp3lathe_encode(AVCodecContext *c, AVFrame **frames, int n,
 			err = AVERROR_EXIT;
 			break;
 		}
+		if (i >= few && __atomic_load_n(hurry, __ATOMIC_RELAXED))
+			break;
 		if ((err = avcodec_send_frame(c, n ? frames[i] : NULL)) < 0)
 			break;
 		while ((err = avcodec_receive_packet(c, packet)) >= 0) {
@@ -37,6 +41,7 @@ static int mp3lathe_encode(AVCodecContext *c, AVFrame **frames, int n,
 			break;
 	}
 	av_packet_free(&packet);
+	*used = i;
 	return err < 0 ? err : count;
 }
 */
@@ -99,6 +104,7 @@ type lame struct {
 	buf     []byte
 	sizes   []C.int
 	count   int // of the packets in buf
+	used    C.int
 }
 
 // newLAME opens a LAME that is given at most batch blocks at a time.
@@ -147,8 +153,9 @@ func newLAME(v voice, batch int) (*lame, error) {
 }
 
 // encode encodes blocks, or the end if there are none. It gives up soon after stop
-// becomes 1.
-func (l *lame) encode(blocks []*astiav.Frame, stop *atomic.Int32) error {
+// becomes 1. While hurry is 1 it encodes no more than the first few, and returns how
+// many.
+func (l *lame) encode(blocks []*astiav.Frame, stop, hurry *atomic.Int32) (int, error) {
 	l.frames = l.frames[:0]
 	for _, b := range blocks {
 		l.frames = append(l.frames, av(b))
@@ -160,11 +167,11 @@ func (l *lame) encode(blocks []*astiav.Frame, stop *atomic.Int32) error {
 	l.count = int(C.mp3lathe_encode(
 		(*C.AVCodecContext)(l.context.UnsafePointer()), &l.frames[0], C.int(n),
 		(*C.uint8_t)(unsafe.Pointer(&l.buf[0])), C.int(len(l.buf)), &l.sizes[0], C.int(len(l.sizes)),
-		(*C.int)(unsafe.Pointer(stop))))
+		(*C.int)(unsafe.Pointer(stop)), (*C.int)(unsafe.Pointer(hurry)), &l.used))
 	if l.count < 0 {
-		return fmt.Errorf("LAME: %w", astiav.Error(l.count))
+		return 0, fmt.Errorf("LAME: %w", astiav.Error(l.count))
 	}
-	return nil
+	return min(int(l.used), len(blocks)), nil
 }
 
 // packets hands over what the last encode made, valid until the next.
@@ -192,7 +199,7 @@ type serialEncoder struct {
 	lame  *lame
 	share *share
 	emit  func([]byte) error // takes each MP3 frame
-	stop  atomic.Int32       // stays 0: the calls are short
+	never atomic.Int32       // stays 0: the calls are short
 }
 
 func newSerialEncoder(ctx context.Context, v voice, p *pool, emit func([]byte) error) (*serialEncoder, error) {
@@ -217,7 +224,7 @@ func (s *serialEncoder) run(blocks []*astiav.Frame) error {
 	if err := s.share.enter(s.ctx); err != nil {
 		return err
 	}
-	err := s.lame.encode(blocks, &s.stop)
+	_, err := s.lame.encode(blocks, &s.never, &s.never)
 	s.share.leave()
 	if err != nil {
 		return err

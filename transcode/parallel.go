@@ -70,9 +70,14 @@ type chunk struct {
 	batch []*astiav.Frame
 }
 
-// workerBatch is how many blocks a worker encodes in one call into C. Long calls
-// keep workers out of each other's way (see batchBlocks); this one lasts some 20 ms.
-const workerBatch = 64
+// How many blocks a worker waits for, and how many it encodes in one call into C if
+// there are more and nobody waits for its turn. The longer the calls, the less the Go
+// scheduler has to look after them (see batchBlocks): with 64 blocks it woke up 8,000
+// times in ten minutes of sound, with 256 half as often, and took 3 % of the time less.
+const (
+	workerBatch  = 64
+	longestBatch = 256
+)
 
 // errClosed ends workers of an encoder that was closed before its end.
 var errClosed = errors.New("the encoder was closed")
@@ -119,7 +124,7 @@ func (e *parallelEncoder) close() {
 
 func (c *chunk) open(v voice) func() error {
 	return func() (err error) {
-		c.lame, err = newLAME(v, workerBatch)
+		c.lame, err = newLAME(v, longestBatch)
 		return err
 	}
 }
@@ -135,11 +140,20 @@ func (c *chunk) close() {
 func (e *parallelEncoder) encode(blocks []*astiav.Frame) error {
 	e.mu.Lock()
 	err := e.blocks.swap(blocks, e.spare)
+	full := e.blocks.len() >= e.room()
 	e.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	return e.advance(func() bool { return e.blocks.len() < e.room() })
+	return e.advance(func() bool {
+		room := e.room()
+		if full {
+			// To decode much at a time, and then nothing for a while, leaves the workers
+			// more of the caches.
+			room -= min(longestBatch, (room-e.near())/2)
+		}
+		return e.blocks.len() < room
+	})
 }
 
 // finish encodes the rest.
@@ -156,18 +170,22 @@ func (e *parallelEncoder) finish() error {
 	return e.give()
 }
 
+// near returns how many blocks it takes to find a splice.
+func (e *parallelEncoder) near() int64 {
+	return 2*e.plan.warmup + mp3.Lookahead + heldBack + workerBatch
+}
+
 // room returns how many blocks may wait: a chunk for each worker but the leftmost,
 // and what it takes to find a splice.
 func (e *parallelEncoder) room() int64 {
-	near := 2*e.plan.warmup + mp3.Lookahead + heldBack + workerBatch
 	others := max(e.working, 1) - 1
 	if e.working < e.most && (e.eager || e.share.pool.idle()) {
 		others++
 	}
 	if others == 0 {
-		return near
+		return e.near()
 	}
-	return int64(others)*e.plan.length() + max(near, e.plan.length()/4)
+	return int64(others)*e.plan.length() + max(e.near(), e.plan.length()/4)
 }
 
 // advance does what can be done until it is enough.
@@ -394,17 +412,18 @@ func (e *parallelEncoder) step(c *chunk) (bool, error) {
 		e.complete(c)
 		return true, nil
 	}
-	wanted = min(wanted, workerBatch)
-	c.batch = e.blocks.read(c.batch[:0], c.at, c.at+wanted)
-	if int64(len(c.batch)) < wanted && !e.ended {
+	c.batch = e.blocks.read(c.batch[:0], c.at, c.at+min(wanted, longestBatch))
+	if int64(len(c.batch)) < min(wanted, workerBatch) && !e.ended {
 		return false, nil
 	}
-	err := e.unlocked(func() error {
-		if err := e.share.enter(e.ctx); err != nil {
+	n := 0
+	err := e.unlocked(func() (err error) {
+		if err = e.share.enter(e.ctx); err != nil {
 			return err
 		}
 		defer e.share.leave()
-		return c.lame.encode(c.batch, &e.stop)
+		n, err = c.lame.encode(c.batch, &e.stop, &e.share.pool.hurry)
+		return err
 	})
 	if err == nil {
 		err = c.lame.packets(c.frames.Add)
@@ -412,7 +431,7 @@ func (e *parallelEncoder) step(c *chunk) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	c.at += int64(len(c.batch))
+	c.at += int64(n)
 	if len(c.batch) == 0 {
 		c.done, c.over = true, true
 	}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // pool lets no more encoders run at once than there are processors, and shares
@@ -17,7 +18,8 @@ type pool struct {
 	mu      sync.Mutex
 	joined  int // encoders that have something to do, whether they have a turn or not
 	running int
-	waiting []*turn // in the order in which they came
+	waiting []*turn      // in the order in which they came
+	hurry   atomic.Int32 // 1 while somebody waits
 }
 
 // turn is a request for one.
@@ -59,6 +61,7 @@ func (s *share) enter(ctx context.Context) error {
 	i := slices.Index(p.waiting, t)
 	if i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
+		p.grant()
 	}
 	p.mu.Unlock()
 	if i < 0 { // it began just now
@@ -93,6 +96,7 @@ func (p *pool) grant() {
 		t.of.running++
 		close(t.begin)
 	}
+	p.hurry.Store(int32(min(1, len(p.waiting))))
 }
 
 // idle reports whether there are processors for which nobody has work.

@@ -157,7 +157,7 @@ func (t *timedLAME) close() {}
 
 func (t *timedLAME) run(blocks []*astiav.Frame) error {
 	before := t.clock()
-	err := t.lame.encode(blocks, &t.stop)
+	_, err := t.lame.encode(blocks, &t.stop, &t.stop)
 	*t.used += t.clock() - before
 	if err != nil {
 		return err
