@@ -11,6 +11,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -20,12 +21,12 @@ import (
 func TestRealParts(t *testing.T) {
 	t.Parallel()
 	redis := miniredis.RunT(t)
-	url := "redis://" + redis.Addr()
-	q, err := queue.Open(url)
+	at := redisconn.At("redis://" + redis.Addr())
+	q, err := queue.Open(at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	bus, err := events.Open(url)
+	bus, err := events.Open(at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
@@ -297,9 +298,9 @@ func (h *hangs) Heartbeat(ctx context.Context, id string, attempt int, p job.Pro
 }
 
 // serve runs a queue's server with a worker until stop is called.
-func serve(t *testing.T, url string, grace time.Duration, w *worker.Worker) (stop func() error) {
+func serve(t *testing.T, at redisconn.Address, grace time.Duration, w *worker.Worker) (stop func() error) {
 	t.Helper()
-	s, err := queue.NewServer(url, queue.Convert, queue.ServerConfig{Grace: grace, Logger: discard}, w.Handle)
+	s, err := queue.NewServer(at, queue.Convert, queue.ServerConfig{Grace: grace, Logger: discard}, w.Handle)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,12 +325,9 @@ func TestShutdown(t *testing.T) {
 	}{{"without grace", -1}, {"with grace", 10 * time.Second}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			redis, err := embedded.Redis()
-			if err != nil {
-				t.Fatal(err)
-			}
+			redis := embedded.Redis()
 			t.Cleanup(redis.Close)
-			client, err := queue.Open(redis.URL())
+			client, err := queue.Open(redis.Address())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -341,7 +339,7 @@ func TestShutdown(t *testing.T) {
 			if err := client.Convert(t.Context(), id, 0, 0); err != nil {
 				t.Fatal(err)
 			}
-			stop := serve(t, redis.URL(), c.grace, r.worker(func(c *worker.Config) { c.Name = "first" }))
+			stop := serve(t, redis.Address(), c.grace, r.worker(func(c *worker.Config) { c.Name = "first" }))
 			r.running(id)
 			began := time.Now()
 			if err := stop(); err != nil {
@@ -364,7 +362,7 @@ func TestShutdown(t *testing.T) {
 			}
 			r.asked("convert " + id + "/1")
 			r.holds(job.SourceKey(id))
-			serve(t, redis.URL(), 0, r.worker(func(c *worker.Config) { c.Name = "second" }))
+			serve(t, redis.Address(), 0, r.worker(func(c *worker.Config) { c.Name = "second" }))
 			eventually(t, "another worker finishes it", func() bool { return r.get(id).State == job.Succeeded })
 			if j := r.get(id); j.Attempt != 2 || j.Tries != 1 {
 				t.Errorf("%+v", j)

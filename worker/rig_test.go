@@ -19,6 +19,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
@@ -302,13 +303,12 @@ func age(t testing.TB, dir string) {
 }
 
 // flush empties a Redis.
-func flush(t testing.TB, url string) {
+func flush(t testing.TB, at redisconn.Address) {
 	t.Helper()
-	opt, err := redis.ParseURL(url)
+	opt, err := at.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
-	opt.DisableIdentity = true
 	c := redis.NewClient(opt)
 	defer c.Close()
 	if err := c.FlushDB(t.Context()).Err(); err != nil {

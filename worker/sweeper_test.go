@@ -176,12 +176,9 @@ func TestRemindRace(t *testing.T) {
 // TestFlushedRedis: with all its data lost, the queue learns of the jobs again.
 func TestFlushedRedis(t *testing.T) {
 	t.Parallel()
-	redis, err := embedded.Redis()
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := embedded.Redis()
 	t.Cleanup(redis.Close)
-	client, err := queue.Open(redis.URL())
+	client, err := queue.Open(redis.Address())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +191,7 @@ func TestFlushedRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	flush(t, redis.URL())
+	flush(t, redis.Address())
 	depth := func() int {
 		d, err := client.Depth(t.Context(), queue.Convert)
 		if err != nil {
@@ -210,7 +207,7 @@ func TestFlushedRedis(t *testing.T) {
 	if d := depth(); d != 3 {
 		t.Fatalf("%d tasks, want 3", d)
 	}
-	serve(t, redis.URL(), 0, r.worker())
+	serve(t, redis.Address(), 0, r.worker())
 	eventually(t, "all are converted", func() bool {
 		done, err := r.jobs.List(t.Context(), job.Query{State: job.Succeeded, Limit: 10})
 		return err == nil && len(done) == 3

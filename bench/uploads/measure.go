@@ -25,7 +25,6 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/client"
-	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
@@ -59,11 +58,11 @@ func (b bench) measure(ctx context.Context, kind string) (f figures, err error) 
 	default:
 		return f, fmt.Errorf("the bucket %q is neither folder nor s3", kind)
 	}
-	redis, err := embedded.Redis()
+	redis, err := testserver.Redis(ctx)
 	if err != nil {
 		return f, err
 	}
-	defer redis.Close()
+	defer redis.Stop()
 
 	ctx, cancel := context.WithCancel(ctx)
 	services, ctx := errgroup.WithContext(ctx)
@@ -74,7 +73,7 @@ func (b bench) measure(ctx context.Context, kind string) (f figures, err error) 
 		return f, err
 	}
 	g, err := b.gateway(ctx, append(env,
-		"MP3LATHE_DATABASE=sqlite:"+filepath.Join(dir, "jobs.db"), "MP3LATHE_REDIS="+redis.URL(), "MP3LATHE_AUTH_URL="+authURL))
+		"MP3LATHE_DATABASE=sqlite:"+filepath.Join(dir, "jobs.db"), "MP3LATHE_REDIS="+redis.URL, "MP3LATHE_AUTH_URL="+authURL))
 	if err != nil {
 		return f, err
 	}

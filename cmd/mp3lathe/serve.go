@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -82,6 +83,11 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
+	// What is alive in the heap is 2 to 5 MiB: conversions and large buffers lie
+	// outside of it. By its default the collector would come for each few jobs.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	d, err := openData(c.Data)
 	if errors.As(err, new(*fs.PathError)) {
 		return fmt.Errorf("the folder for the data cannot be used (--data names another): %w", err)
@@ -96,15 +102,12 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		}
 	}
 	settings.auth.SigningKey = d.signingKey
-	redis, err := embedded.Redis()
-	if err != nil {
-		return err
-	}
+	redis := embedded.Redis()
 	defer redis.Close()
 	out := &app.Std{Out: std.out, Err: std.err}
 	err = out.Service(c.LogFlags, "all", func(p *app.Parts) error {
 		url := "sqlite:" + d.path("mp3lathe.db")
-		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.URL()); err != nil {
+		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.Address()); err != nil {
 			return err
 		}
 		// Nobody else writes into this bucket, so what is unfinished stays so.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
@@ -52,13 +53,13 @@ type RedisFlags struct {
 	RedisFile string `group:"Parts:" placeholder:"FILE" env:"MP3LATHE_REDIS_FILE" help:"File that holds the URL, instead."`
 }
 
-// Check returns the URL of the Redis.
-func (c *RedisFlags) Check(f *Faults) string {
+// Check returns where the Redis is.
+func (c *RedisFlags) Check(f *Faults) redisconn.Address {
 	url := f.Secret("redis", c.Redis, c.RedisFile)
 	if url != "" {
 		f.Wrong("redis", queue.CheckURL(url))
 	}
-	return url
+	return redisconn.At(url)
 }
 
 // BucketFlags name the bucket.

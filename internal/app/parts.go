@@ -17,6 +17,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
@@ -26,8 +27,8 @@ type Parts struct {
 	DB     *sqldb.DB
 	Jobs   *jobstore.Store
 	Bucket *objstore.Bucket
-	// Redis is the URL that Queue and Hints are connected to.
-	Redis string
+	// Redis is what Queue and Hints are connected to.
+	Redis redisconn.Address
 	Queue *queue.Client
 	Hints *events.Bus
 
@@ -35,7 +36,7 @@ type Parts struct {
 }
 
 // Open opens the parts that convert: database, bucket and Redis.
-func (p *Parts) Open(ctx context.Context, database string, bucket BucketPlace, redis string) error {
+func (p *Parts) Open(ctx context.Context, database string, bucket BucketPlace, redis redisconn.Address) error {
 	if err := p.OpenDB(ctx, database); err != nil {
 		return err
 	}
@@ -87,17 +88,17 @@ func (p *Parts) OpenBucket(ctx context.Context, place BucketPlace) error {
 
 // OpenQueue makes the client of the queue and the bus of hints. It does not wait for
 // Redis.
-func (p *Parts) OpenQueue(redisURL string) error {
+func (p *Parts) OpenQueue(at redisconn.Address) error {
 	var err error
-	if p.Queue, err = queue.Open(redisURL); err != nil {
+	if p.Queue, err = queue.Open(at); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.Queue.Close)
-	if p.Hints, err = events.Open(redisURL); err != nil {
+	if p.Hints, err = events.Open(at); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.Hints.Close)
-	p.Redis = redisURL
+	p.Redis = at
 	return nil
 }
 

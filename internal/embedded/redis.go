@@ -3,39 +3,43 @@
 package embedded
 
 import (
-	"crypto/rand"
-	"fmt"
-	"net/url"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
-// RedisServer is a Redis in this process, on a port of loopback that is protected by
-// a password, for other users of the machine reach the port too. Its data is in
-// memory and gone with it: the rows of jobs are the truth, and the sweeper asks
-// again at the start for what waits.
+// RedisServer is a Redis in this process, for this process: its connections are
+// pipes, and no port is open. Its data is in memory and gone with it: the rows of
+// jobs are the truth, and the sweeper asks again at the start for what waits.
+//
+// A pipe holds nothing back, so a client must read while it writes, or send no more
+// than 4 KiB before it reads: pipelines must stay short.
 type RedisServer struct {
-	redis    *miniredis.Miniredis
-	password string
-	quit     chan struct{}
-	done     sync.WaitGroup
-	once     sync.Once
+	redis *miniredis.Miniredis
+	quit  chan struct{}
+	done  sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
 }
+
+// Each run of a script has a Lua of its own, whose stacks miniredis leaves at
+// gopher-lua's defaults: 100 KiB to be cleared for scripts of ten lines.
+func init() { lua.RegistrySize, lua.CallStackSize = 1024, 64 }
 
 // tick is how often keys expire.
 const tick = time.Second
 
 // Redis starts a server. Close ends it.
-func Redis() (*RedisServer, error) {
-	s := &RedisServer{redis: miniredis.NewMiniRedis(), password: rand.Text(), quit: make(chan struct{})}
-	s.redis.RequireAuth(s.password)
-	if err := s.redis.StartAddr("127.0.0.1:0"); err != nil {
-		return nil, fmt.Errorf("embedded redis: %w", err)
-	}
+func Redis() *RedisServer {
+	s := &RedisServer{redis: miniredis.NewMiniRedis(), quit: make(chan struct{})}
 	s.done.Go(s.age)
-	return s, nil
+	return s
 }
 
 // age lets keys expire, which miniredis does not do by itself. Its ClockTTL would,
@@ -57,17 +61,27 @@ func (s *RedisServer) age() {
 	}
 }
 
-// URL of the server, password included: not for logs.
-func (s *RedisServer) URL() string {
-	u := url.URL{Scheme: "redis", User: url.UserPassword("", s.password), Host: s.redis.Addr(), Path: "/0"}
-	return u.String()
+// Address of the server.
+func (s *RedisServer) Address() redisconn.Address { return redisconn.Address{Dial: s.dial} }
+
+func (s *RedisServer) dial() (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed { // miniredis would start anew
+		return nil, net.ErrClosed
+	}
+	return s.redis.Dial()
 }
 
 // Close ends the server and its connections. Close may be called again.
 func (s *RedisServer) Close() {
-	s.once.Do(func() {
-		close(s.quit)
-		s.done.Wait()
-		s.redis.Close()
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	close(s.quit)
+	s.done.Wait()
+	s.redis.Close()
 }

@@ -2,9 +2,6 @@ package embedded
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -14,9 +11,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func client(t *testing.T, u string) *redis.Client {
+func client(t *testing.T, s *RedisServer) *redis.Client {
 	t.Helper()
-	opt, err := redis.ParseURL(u)
+	opt, err := s.Address().Options()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,30 +24,10 @@ func client(t *testing.T, u string) *redis.Client {
 
 func TestRedis(t *testing.T) {
 	t.Parallel()
-	s, err := Redis()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Redis()
 	t.Cleanup(s.Close)
-	u, err := url.Parse(s.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if u.Hostname() != "127.0.0.1" {
-		t.Errorf("it listens on %s", u.Hostname())
-	}
-	password, _ := u.User.Password()
-	if len(password) < 20 {
-		t.Errorf("password of %d characters", len(password))
-	}
-	for _, userinfo := range []string{"", ":wrong@", "default:wrong@"} {
-		err := client(t, fmt.Sprintf("redis://%s%s/0", userinfo, u.Host)).Get(t.Context(), "a").Err()
-		if err == nil || !(strings.Contains(err.Error(), "NOAUTH") || strings.Contains(err.Error(), "WRONGPASS")) {
-			t.Errorf("%q: %v", userinfo, err)
-		}
-	}
 	// Keys expire, those with a point in time too.
-	c := client(t, s.URL())
+	c := client(t, s)
 	ctx := context.Background()
 	c.Set(ctx, "stays", 1, 0)
 	c.Set(ctx, "later", 1, time.Hour)
@@ -82,30 +59,48 @@ func TestRedis(t *testing.T) {
 	}
 }
 
+// A script that collects as much as the largest of asynq's does.
+func TestLargeScript(t *testing.T) {
+	t.Parallel()
+	s := Redis()
+	t.Cleanup(s.Close)
+	c := client(t, s)
+	ctx := context.Background()
+	for i := range 2000 {
+		if err := c.RPush(ctx, "list", i).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n, err := c.Eval(ctx, `
+		local all = redis.call("LRANGE", KEYS[1], 0, -1)
+		local res = {}
+		for _, id in ipairs(all) do
+			redis.call("HSET", "h:" .. id, "state", "pending", "msg", ARGV[1])
+			table.insert(res, id)
+		end
+		return #res`, []string{"list"}, string(make([]byte, 100<<10))).Int()
+	if err != nil || n != 2000 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 func TestTwoServersAndClose(t *testing.T) {
 	t.Parallel()
-	a, err := Redis()
-	if err != nil {
+	a, b := Redis(), Redis()
+	t.Cleanup(b.Close)
+	c, other := client(t, a), client(t, b)
+	if err := c.Set(t.Context(), "a", 1, 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	b, err := Redis()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	if a.URL() == b.URL() {
-		t.Error("two servers are one")
-	}
-	c := client(t, a.URL())
-	if err := c.Ping(t.Context()).Err(); err != nil {
-		t.Fatal(err)
+	if n, err := other.Exists(t.Context(), "a").Result(); err != nil || n != 0 {
+		t.Errorf("two servers are one: %d, %v", n, err)
 	}
 	a.Close()
 	a.Close()
 	if err := c.Ping(t.Context()).Err(); err == nil {
 		t.Error("it answers after Close")
 	}
-	if err := client(t, b.URL()).Ping(t.Context()).Err(); err != nil {
+	if err := other.Ping(t.Context()).Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -2,7 +2,7 @@
 // subscribe: a hint to look at the job's row again, and no more. Hints can be lost,
 // repeated and out of order.
 //
-//	bus, err := events.Open("redis://localhost:6379/0")
+//	bus, err := events.Open(redisconn.At("redis://localhost:6379/0"))
 //	err = bus.Publish(ctx, id)
 //
 //	err = bus.Subscribe(ctx, func(id string) { ... }) // elsewhere, until ctx ends
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
 // Channel is the name of the channel in Redis. Channels are shared by all the
@@ -32,23 +34,12 @@ const (
 // Bus publishes and subscribes. It is safe for use by many goroutines.
 type Bus struct{ rdb *redis.Client }
 
-// Open makes a bus from a URL: redis://[user]:password@host:port/db, rediss:// for
-// TLS, or unix://[user]:password@/path?db=0. It does not connect. Close it at the
-// end.
-func Open(redisURL string) (*Bus, error) {
-	opt, err := redis.ParseURL(redisURL)
+// Open makes a bus. It does not connect. Close it at the end.
+func Open(at redisconn.Address) (*Bus, error) {
+	opt, err := at.Options()
 	if err != nil {
-		// The error can quote the URL, password included.
-		return nil, errors.New("events: the URL of Redis is not one; want redis://[:password@]host:port/db, rediss:// or unix://")
+		return nil, fmt.Errorf("events: %w", err)
 	}
-	if opt.DialTimeout == 0 {
-		opt.DialTimeout = 2 * time.Second
-	}
-	if opt.ReadTimeout == 0 {
-		opt.ReadTimeout = 3 * time.Second
-	}
-	opt.ContextTimeoutEnabled = true
-	opt.DisableIdentity = true
 	opt.MaxRetries = 1 // for a connection that died idle
 	return &Bus{redis.NewClient(opt)}, nil
 }

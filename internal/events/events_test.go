@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
@@ -44,26 +45,23 @@ func ownRedis(t *testing.T) *testserver.RedisServer {
 
 // onBoth runs a test on a real Redis and on the one inside the process, each of its
 // own, for channels are not divided into databases.
-func onBoth(t *testing.T, test func(t *testing.T, url string)) {
+func onBoth(t *testing.T, test func(t *testing.T, at redisconn.Address)) {
 	t.Parallel()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
-		test(t, ownRedis(t).URL)
+		test(t, redisconn.At(ownRedis(t).URL))
 	})
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		s, err := embedded.Redis()
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := embedded.Redis()
 		t.Cleanup(s.Close)
-		test(t, s.URL())
+		test(t, s.Address())
 	})
 }
 
-func open(t *testing.T, url string) *Bus {
+func open(t *testing.T, at redisconn.Address) *Bus {
 	t.Helper()
-	b, err := Open(url)
+	b, err := Open(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,11 +115,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 func TestHintsReachEverySubscriber(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		publisher := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		publisher := open(t, at)
 		var all []*listener
 		for range 3 {
-			all = append(all, listen(t, open(t, url), nil))
+			all = append(all, listen(t, open(t, at), nil))
 		}
 		for _, l := range all {
 			eventually(t, "the subscriber is told to look at everything", func() bool { return l.count("") == 1 })
@@ -149,10 +147,10 @@ func TestHintsReachEverySubscriber(t *testing.T) {
 // A subscriber that is stuck holds up nobody, and hears in the end that anything
 // may have changed.
 func TestSlowSubscriber(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		publisher := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		publisher := open(t, at)
 		release := make(chan struct{})
-		slow := listen(t, open(t, url), func(id string) {
+		slow := listen(t, open(t, at), func(id string) {
 			if id == "stuck" {
 				<-release
 			}
@@ -177,7 +175,7 @@ func TestSlowSubscriber(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		fresh := listen(t, open(t, url), nil)
+		fresh := listen(t, open(t, at), nil)
 		eventually(t, "others are served", func() bool { return fresh.count("") == 1 })
 		close(release)
 		eventually(t, "the slow one is told to look at everything", func() bool { return slow.count("") >= 2 })
@@ -187,8 +185,8 @@ func TestSlowSubscriber(t *testing.T) {
 func TestReconnect(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t)
-	publisher := open(t, server.URL)
-	l := listen(t, open(t, server.URL), nil)
+	publisher := open(t, redisconn.At(server.URL))
+	l := listen(t, open(t, redisconn.At(server.URL)), nil)
 	eventually(t, "it listens", func() bool { return l.count("") == 1 })
 	for round := range 2 {
 		if err := server.Kill(); err != nil {
@@ -221,7 +219,7 @@ func TestAwayAndHanging(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	b := open(t, server.URL)
+	b := open(t, redisconn.At(server.URL))
 	l := listen(t, b, nil)
 	time.Sleep(50 * time.Millisecond)
 	if err := server.Start(t.Context()); err != nil {
@@ -245,8 +243,8 @@ func TestAwayAndHanging(t *testing.T) {
 }
 
 func TestClose(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		b := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		b := open(t, at)
 		ended := make(chan error, 1)
 		listening := make(chan struct{}, 10)
 		go func() { ended <- b.Subscribe(t.Context(), func(string) { listening <- struct{}{} }) }()
@@ -267,7 +265,7 @@ func TestClose(t *testing.T) {
 
 func TestURLs(t *testing.T) {
 	t.Parallel()
-	if _, err := Open("redis://:secret@h:x"); err == nil {
+	if _, err := Open(redisconn.At("redis://:secret@h:x")); err == nil {
 		t.Error("taken")
 	} else if s := err.Error(); s == "" || strings.Contains(s, "secret") {
 		t.Errorf("the error shows the password: %v", err)

@@ -11,33 +11,31 @@ import (
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
-func benchBoth(b *testing.B, bench func(b *testing.B, url string)) {
+func benchBoth(b *testing.B, bench func(b *testing.B, at redisconn.Address)) {
 	b.Run("redis", func(b *testing.B) {
 		url, err := shared.NewURL()
 		if err != nil {
 			b.Fatal(err)
 		}
-		bench(b, url)
+		bench(b, redisconn.At(url))
 	})
 	b.Run("embedded", func(b *testing.B) {
-		s, err := embedded.Redis()
-		if err != nil {
-			b.Fatal(err)
-		}
+		s := embedded.Redis()
 		defer s.Close()
-		bench(b, s.URL())
+		bench(b, s.Address())
 	})
 }
 
 // BenchmarkStart measures the time from the call of Convert to the start of the
 // handler, one task at a time on an idle server. Run it with -benchtime=200x.
 func BenchmarkStart(b *testing.B) {
-	benchBoth(b, func(b *testing.B, url string) {
-		c := open(b, url)
+	benchBoth(b, func(b *testing.B, at redisconn.Address) {
+		c := open(b, at)
 		started := make(chan time.Time)
-		stop := serve(b, url, Convert, ServerConfig{}, func(context.Context, string, int) error {
+		stop := serve(b, at, Convert, ServerConfig{}, func(context.Context, string, int) error {
 			started <- time.Now()
 			return nil
 		})
@@ -63,9 +61,9 @@ func BenchmarkStart(b *testing.B) {
 // do, for a second per round: this process, which is Redis too if that is embedded,
 // and the real Redis. With -benchtime=10x it takes half a minute.
 func BenchmarkIdle(b *testing.B) {
-	benchBoth(b, func(b *testing.B, url string) {
+	benchBoth(b, func(b *testing.B, at redisconn.Address) {
 		none := func(context.Context, string, int) error { return nil }
-		stops := []func() error{serve(b, url, Convert, ServerConfig{}, none), serve(b, url, Notify, ServerConfig{}, none)}
+		stops := []func() error{serve(b, at, Convert, ServerConfig{}, none), serve(b, at, Notify, ServerConfig{}, none)}
 		time.Sleep(200 * time.Millisecond)
 		own, redis := cpu(b), cpuOf(b, shared.Pid())
 		began := time.Now()

@@ -11,6 +11,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
 // Kind of a task. Each kind has a queue of its own.
@@ -40,11 +42,10 @@ type Client struct {
 	inspector *asynq.Inspector
 }
 
-// Open makes a client from a URL: redis://[user]:password@host:port/db, rediss://
-// for TLS, or unix://[user]:password@/path?db=0. It does not connect, so that a
-// service starts without Redis; see [Client.Ping]. Close it at the end.
-func Open(redisURL string) (*Client, error) {
-	opt, err := options(redisURL)
+// Open makes a client. It does not connect, so that a service starts without Redis;
+// see [Client.Ping]. Close it at the end.
+func Open(at redisconn.Address) (*Client, error) {
+	opt, err := options(at)
 	if err != nil {
 		return nil, err
 	}
@@ -52,27 +53,17 @@ func Open(redisURL string) (*Client, error) {
 	return &Client{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}, nil
 }
 
-// CheckURL reports that a URL is none of those that [Open] takes. It does not connect.
+// CheckURL reports that a URL is none that [Open] takes. It does not connect.
 func CheckURL(redisURL string) error {
-	_, err := options(redisURL)
+	_, err := options(redisconn.At(redisURL))
 	return err
 }
 
-// options reads a URL and sets our time-outs where it does not.
-func options(redisURL string) (*redis.Options, error) {
-	opt, err := redis.ParseURL(redisURL)
+func options(at redisconn.Address) (*redis.Options, error) {
+	opt, err := at.Options()
 	if err != nil {
-		// The error can quote the URL, password included.
-		return nil, errors.New("queue: the URL of Redis is not one; want redis://[:password@]host:port/db, rediss:// or unix://")
+		return nil, fmt.Errorf("queue: %w", err)
 	}
-	if opt.DialTimeout == 0 {
-		opt.DialTimeout = 2 * time.Second
-	}
-	if opt.ReadTimeout == 0 {
-		opt.ReadTimeout = 3 * time.Second
-	}
-	opt.ContextTimeoutEnabled = true
-	opt.DisableIdentity = true
 	return opt, nil
 }
 
@@ -83,7 +74,7 @@ func options(redisURL string) (*redis.Options, error) {
 // same name is replaced.
 //
 // Times are those of Redis' clients and count in whole seconds: a task with after >
-// 0 starts up to two seconds late and never early.
+// 0 starts up to two and a half seconds late and never early.
 func (c *Client) Convert(ctx context.Context, id string, attempt int, after time.Duration) error {
 	return c.put(ctx, Convert, id, attempt, after)
 }
@@ -126,6 +117,10 @@ func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, aft
 	}
 	if err != nil {
 		return fmt.Errorf("queue: %s %s: %w", kind, name, err)
+	}
+	if after <= 0 {
+		// A word that is lost costs the task a server's Poll, no more.
+		_ = c.rdb.Publish(ctx, channel(kind), "").Err()
 	}
 	return nil
 }

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
 func TestTaskReachesItsHandler(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		ctx := t.Context()
-		c := open(t, url)
+		c := open(t, at)
 		if err := c.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -32,8 +34,8 @@ func TestTaskReachesItsHandler(t *testing.T) {
 			t.Errorf("the oldest has waited %v (%v)", d.Oldest, err)
 		}
 		var converts, notices calls
-		serve(t, url, Convert, ServerConfig{}, converts.handler)
-		serve(t, url, Notify, ServerConfig{}, notices.handler)
+		serve(t, at, Convert, ServerConfig{}, converts.handler)
+		serve(t, at, Notify, ServerConfig{}, notices.handler)
 		eventually(t, "both tasks run and vanish", func() bool {
 			return converts.count() == 1 && notices.count() == 1 &&
 				depth(t, c, Convert) == Depth{} && depth(t, c, Notify) == Depth{}
@@ -45,9 +47,9 @@ func TestTaskReachesItsHandler(t *testing.T) {
 }
 
 func TestAskingAgainChangesNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		ctx := t.Context()
-		c := open(t, url)
+		c := open(t, at)
 		ask := func() {
 			t.Helper()
 			var wg sync.WaitGroup
@@ -66,7 +68,7 @@ func TestAskingAgainChangesNothing(t *testing.T) {
 		}
 		var seen calls
 		release := make(chan error)
-		serve(t, url, Convert, ServerConfig{Concurrency: 4, Backoff: time.Minute, MaxBackoff: time.Minute},
+		serve(t, at, Convert, ServerConfig{Concurrency: 4, Backoff: time.Minute, MaxBackoff: time.Minute},
 			func(_ context.Context, id string, attempt int) error {
 				seen.add(id, attempt)
 				return <-release
@@ -89,11 +91,11 @@ func TestAskingAgainChangesNothing(t *testing.T) {
 }
 
 func TestAfter(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		ctx := t.Context()
-		c := open(t, url)
+		c := open(t, at)
 		started := make(chan time.Time, 4)
-		serve(t, url, Convert, ServerConfig{}, func(context.Context, string, int) error {
+		serve(t, at, Convert, ServerConfig{}, func(context.Context, string, int) error {
 			started <- time.Now()
 			return nil
 		})
@@ -135,11 +137,11 @@ func TestAfter(t *testing.T) {
 }
 
 func TestDeadTaskIsReplaced(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		ctx := t.Context()
-		c := open(t, url)
+		c := open(t, at)
 		var seen calls
-		serve(t, url, Notify, ServerConfig{Poll: 10 * time.Millisecond}, func(_ context.Context, id string, attempt int) error {
+		serve(t, at, Notify, ServerConfig{Poll: 10 * time.Millisecond}, func(_ context.Context, id string, attempt int) error {
 			if seen.add(id, attempt) == 1 {
 				return Stop(errors.New("no such mailbox"))
 			}
@@ -167,12 +169,12 @@ func TestDeadTaskIsReplaced(t *testing.T) {
 // A queue that lost its data works with the clients and servers that it had, the
 // look at a task of the same name included.
 func TestWipe(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		ctx := t.Context()
-		c, rdb := open(t, url), raw(t, url)
+		c, rdb := open(t, at), raw(t, at)
 		var seen calls
 		release := make(chan struct{})
-		serve(t, url, Convert, ServerConfig{Concurrency: 2}, func(ctx context.Context, id string, attempt int) error {
+		serve(t, at, Convert, ServerConfig{Concurrency: 2}, func(ctx context.Context, id string, attempt int) error {
 			seen.add(id, attempt)
 			if id == "held" {
 				<-release
@@ -228,7 +230,7 @@ func TestNames(t *testing.T) {
 			}
 		}
 	}
-	c := open(t, "redis://127.0.0.1:1/0")
+	c := open(t, redisconn.At("redis://127.0.0.1:1/0"))
 	for _, err := range []error{
 		c.Convert(t.Context(), "", 0, 0), c.Convert(t.Context(), "a:b", 0, 0), c.Notify(t.Context(), "a", -1),
 	} {
@@ -241,14 +243,14 @@ func TestNames(t *testing.T) {
 func TestURLs(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"redis://h", "redis://:pw@h:1/3", "rediss://u:pw@h:1/3", "unix:///run/redis.sock?db=2"} {
-		if c, err := Open(url); err != nil {
+		if c, err := Open(redisconn.At(url)); err != nil {
 			t.Errorf("%s: %v", url, err)
 		} else {
 			c.Close()
 		}
 	}
 	for _, url := range []string{"", "h:1", "http://h", "redis://:secret@h:1/x", "redis://:secret@h:x", "unix://"} {
-		_, err := Open(url)
+		_, err := Open(redisconn.At(url))
 		if err == nil {
 			t.Errorf("%q is taken", url)
 		} else if strings.Contains(err.Error(), "secret") {
@@ -260,7 +262,7 @@ func TestURLs(t *testing.T) {
 // Whoever asks while Redis is away gets an error, in time.
 func TestAskingWithoutRedis(t *testing.T) {
 	t.Parallel()
-	c := open(t, "redis://127.0.0.1:1/0")
+	c := open(t, redisconn.At("redis://127.0.0.1:1/0"))
 	began := time.Now()
 	if err := c.Convert(t.Context(), "a", 0, 0); err == nil {
 		t.Error("no error")

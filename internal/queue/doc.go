@@ -4,14 +4,17 @@
 //
 // One side asks for work, as often as it likes:
 //
-//	c, err := queue.Open("redis://localhost:6379/0")
+//	c, err := queue.Open(redisconn.At("redis://localhost:6379/0"))
 //	err = c.Convert(ctx, id, attempt, 0)
 //
 // The other side does it, until ctx ends:
 //
-//	s, err := queue.NewServer(url, queue.Convert, queue.ServerConfig{Concurrency: 2},
+//	s, err := queue.NewServer(at, queue.Convert, queue.ServerConfig{Concurrency: 2},
 //		func(ctx context.Context, id string, attempt int) error { ... })
 //	err = s.Run(ctx)
+//
+// asynq asks Redis for work all the time; a server here waits to be told of it, over a
+// channel of Redis, and asks twice a second in case that it was not.
 //
 // A task is run at least once, and in bad moments twice at the same time: when
 // Redis did not hear of its end, when a lease ran out, when Redis lost its data and

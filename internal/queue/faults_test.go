@@ -16,6 +16,7 @@ import (
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
@@ -40,10 +41,10 @@ func TestRedisComesAndGoes(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	c := open(t, server.URL)
+	c := open(t, redisconn.At(server.URL))
 	var seen calls
 	var log logbook
-	stop := serve(t, server.URL, Convert, ServerConfig{Logger: newLog(&log)}, seen.handler)
+	stop := serve(t, redisconn.At(server.URL), Convert, ServerConfig{Logger: newLog(&log)}, seen.handler)
 	eventually(t, "the log says that Redis is away", func() bool {
 		return strings.Contains(log.String(), "redis does not answer")
 	})
@@ -69,7 +70,7 @@ func TestRedisComesAndGoes(t *testing.T) {
 // A server that never found Redis ends when it is told to.
 func TestRedisNeverCame(t *testing.T) {
 	t.Parallel()
-	stop := serve(t, "redis://127.0.0.1:1/0", Convert, ServerConfig{}, (&calls{}).handler)
+	stop := serve(t, redisconn.At("redis://127.0.0.1:1/0"), Convert, ServerConfig{}, (&calls{}).handler)
 	time.Sleep(50 * time.Millisecond)
 	began := time.Now()
 	if err := stop(); err != nil {
@@ -84,9 +85,9 @@ func TestRedisNeverCame(t *testing.T) {
 func TestRedisHangs(t *testing.T) {
 	t.Parallel()
 	server := ownRedis(t)
-	c := open(t, server.URL)
+	c := open(t, redisconn.At(server.URL))
 	running := make(chan struct{})
-	stopBusy := serve(t, server.URL, Convert, ServerConfig{Grace: 100 * time.Millisecond, LastWords: 100 * time.Millisecond},
+	stopBusy := serve(t, redisconn.At(server.URL), Convert, ServerConfig{Grace: 100 * time.Millisecond, LastWords: 100 * time.Millisecond},
 		func(ctx context.Context, _ string, _ int) error {
 			close(running)
 			<-ctx.Done()
@@ -99,7 +100,7 @@ func TestRedisHangs(t *testing.T) {
 	if err := server.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	stopNew := serve(t, server.URL, Notify, ServerConfig{}, (&calls{}).handler)
+	stopNew := serve(t, redisconn.At(server.URL), Notify, ServerConfig{}, (&calls{}).handler)
 	time.Sleep(100 * time.Millisecond)
 	for name, stop := range map[string]func() error{"busy": stopBusy, "new": stopNew} {
 		began := time.Now()
@@ -120,46 +121,51 @@ func TestRedisHangs(t *testing.T) {
 	}
 }
 
-// The task of a process that was killed goes to another one.
+// The task of a process that was killed goes to another one. (A Redis inside the
+// process would be gone too.)
 func TestDeadProcess(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		c := open(t, url)
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childURL+"="+url)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		kill := func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-		defer kill()
-		if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "taken\n" {
-			t.Fatalf("the child says %q (%v)", line, err)
-		}
-		kill()
-		if got, want := depth(t, c, Convert), (Depth{Active: 1}); got != want {
-			t.Fatalf("depth %+v, want %+v", got, want)
-		}
-		// A minute passes.
-		past := redis.Z{Score: float64(time.Now().Add(-31 * time.Second).Unix()), Member: "a:0"}
-		if n, err := raw(t, url).ZAddArgs(t.Context(), "asynq:{convert}:lease",
-			redis.ZAddArgs{XX: true, Ch: true, Members: []redis.Z{past}}).Result(); err != nil || n != 1 {
-			t.Fatalf("the lease was not found (%v)", err)
-		}
-		var seen calls
-		serve(t, url, Convert, ServerConfig{Tries: 1}, seen.handler)
-		eventually(t, "the task is taken over", func() bool {
-			return seen.count() == 1 && depth(t, c, Convert) == Depth{}
-		})
+	t.Parallel()
+	url, err := shared.NewURL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := redisconn.At(url)
+	c := open(t, at)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childURL+"="+at.URL)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	defer kill()
+	if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "taken\n" {
+		t.Fatalf("the child says %q (%v)", line, err)
+	}
+	kill()
+	if got, want := depth(t, c, Convert), (Depth{Active: 1}); got != want {
+		t.Fatalf("depth %+v, want %+v", got, want)
+	}
+	// A minute passes.
+	past := redis.Z{Score: float64(time.Now().Add(-31 * time.Second).Unix()), Member: "a:0"}
+	if n, err := raw(t, at).ZAddArgs(t.Context(), "asynq:{convert}:lease",
+		redis.ZAddArgs{XX: true, Ch: true, Members: []redis.Z{past}}).Result(); err != nil || n != 1 {
+		t.Fatalf("the lease was not found (%v)", err)
+	}
+	var seen calls
+	serve(t, at, Convert, ServerConfig{Tries: 1}, seen.handler)
+	eventually(t, "the task is taken over", func() bool {
+		return seen.count() == 1 && depth(t, c, Convert) == Depth{}
 	})
 }
 
@@ -172,8 +178,8 @@ func TestRefusalIsNoBusyLoop(t *testing.T) {
 	}
 	t.Cleanup(m.Close)
 	var seen calls
-	serve(t, "redis://"+m.Addr(), Convert, ServerConfig{}, seen.handler)
-	c := open(t, "redis://"+m.Addr())
+	serve(t, redisconn.At("redis://"+m.Addr()), Convert, ServerConfig{}, seen.handler)
+	c := open(t, redisconn.At("redis://"+m.Addr()))
 	if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +207,7 @@ func TestWrongPasswordIsNoBusyLoop(t *testing.T) {
 	}
 	t.Cleanup(m.Close)
 	var log logbook
-	stop := serve(t, "redis://:wrong@"+m.Addr(), Convert, ServerConfig{Logger: newLog(&log)}, (&calls{}).handler)
+	stop := serve(t, redisconn.At("redis://:wrong@"+m.Addr()), Convert, ServerConfig{Logger: newLog(&log)}, (&calls{}).handler)
 	eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "redis does not answer") })
 	time.Sleep(500 * time.Millisecond)
 	if n := m.TotalConnectionCount(); n > 10 {
@@ -236,7 +242,7 @@ func TestLostLease(t *testing.T) {
 		}
 		var seen calls
 		lost := make(chan error, 1)
-		s, err := NewServer("redis://bubble", Convert, ServerConfig{Logger: newLog(t.Output())},
+		s, err := NewServer(redisconn.At("redis://bubble"), Convert, ServerConfig{Logger: newLog(t.Output())},
 			func(ctx context.Context, id string, attempt int) error {
 				if seen.add(id, attempt) > 1 {
 					return nil

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
@@ -25,7 +26,7 @@ var shared *testserver.RedisServer
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
-		child(url)
+		child(redisconn.At(url))
 	}
 	var err error
 	if shared, err = testserver.Redis(context.Background()); err != nil {
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 }
 
 // onBoth runs a test on a real Redis and on the one inside the process.
-func onBoth(t *testing.T, test func(t *testing.T, url string)) {
+func onBoth(t *testing.T, test func(t *testing.T, at redisconn.Address)) {
 	t.Parallel()
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
@@ -55,22 +56,19 @@ func onBoth(t *testing.T, test func(t *testing.T, url string)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, url)
+		test(t, redisconn.At(url))
 	})
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		s, err := embedded.Redis()
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := embedded.Redis()
 		t.Cleanup(s.Close)
-		test(t, s.URL())
+		test(t, s.Address())
 	})
 }
 
-func open(t testing.TB, url string) *Client {
+func open(t testing.TB, at redisconn.Address) *Client {
 	t.Helper()
-	c, err := Open(url)
+	c, err := Open(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,9 +77,9 @@ func open(t testing.TB, url string) *Client {
 }
 
 // raw is a client that bypasses the package.
-func raw(t testing.TB, url string) *redis.Client {
+func raw(t testing.TB, at redisconn.Address) *redis.Client {
 	t.Helper()
-	opt, err := redis.ParseURL(url)
+	opt, err := at.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +90,12 @@ func raw(t testing.TB, url string) *redis.Client {
 
 // serve runs a server until the test ends or stop is called, which returns what Run
 // does.
-func serve(t testing.TB, url string, kind Kind, cfg ServerConfig, h Handler) (stop func() error) {
+func serve(t testing.TB, at redisconn.Address, kind Kind, cfg ServerConfig, h Handler) (stop func() error) {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s, err := NewServer(url, kind, cfg, h)
+	s, err := NewServer(at, kind, cfg, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,8 +179,8 @@ func newLog(w io.Writer) *slog.Logger {
 }
 
 // child takes a task, says so, and never ends by itself.
-func child(url string) {
-	s, err := NewServer(url, Convert, ServerConfig{Logger: slog.New(slog.DiscardHandler)},
+func child(at redisconn.Address) {
+	s, err := NewServer(at, Convert, ServerConfig{Logger: slog.New(slog.DiscardHandler)},
 		func(context.Context, string, int) error {
 			fmt.Println("taken")
 			select {}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
 // Handler does the work of one task: of a job, after so many attempts have been
@@ -40,8 +42,8 @@ type ServerConfig struct {
 	// seconds. The time that a process has for its end must be above Grace +
 	// LastWords + 5 seconds, for Redis may not answer.
 	LastWords time.Duration
-	// Poll is how often, on average, an idle server asks for work; 0 is 20 ms for
-	// Convert and 250 ms for Notify. A task waits for about half of it (median).
+	// Poll is how often an idle server asks for work that nobody has told it of: what
+	// was due later, and what has been handed back. 0 is 500 ms.
 	Poll time.Duration
 	// Backoff is the wait after the first failed try, doubled after each further
 	// one up to MaxBackoff, all of it 25 % more or less; 0 is 1 second for
@@ -70,7 +72,7 @@ func (c ServerConfig) withDefaults(kind Kind) ServerConfig {
 	}
 	or(&c.Grace, 20*time.Second, 20*time.Second)
 	or(&c.LastWords, 5*time.Second, 5*time.Second)
-	or(&c.Poll, 20*time.Millisecond, 250*time.Millisecond)
+	or(&c.Poll, 500*time.Millisecond, 500*time.Millisecond)
 	or(&c.Backoff, time.Second, 10*time.Second)
 	or(&c.MaxBackoff, 30*time.Second, time.Hour)
 	if c.Concurrency == 0 {
@@ -106,10 +108,9 @@ type Server struct {
 	handler Handler
 }
 
-// NewServer makes a server for the tasks of one kind; URLs are as in [Open]. It
-// does not connect.
-func NewServer(redisURL string, kind Kind, cfg ServerConfig, handler Handler) (*Server, error) {
-	opt, err := options(redisURL)
+// NewServer makes a server for the tasks of one kind. It does not connect.
+func NewServer(at redisconn.Address, kind Kind, cfg ServerConfig, handler Handler) (*Server, error) {
+	opt, err := options(at)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,8 @@ func (s *Server) Run(ctx context.Context) error {
 	wireCtx, cut := context.WithCancel(context.Background())
 	defer cut()
 	redisHealth := &health{log: s.cfg.Logger}
-	w := wire{wireCtx, redisHealth}
+	tasks := newIdle(s.kind, s.cfg.Poll, ctx.Done())
+	w := wire{wireCtx, redisHealth, tasks}
 	rdb := redis.NewClient(w.options(s.opt))
 	rdb.AddHook(w)
 	defer rdb.Close()
@@ -154,7 +156,7 @@ func (s *Server) Run(ctx context.Context) error {
 	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 		Concurrency:              s.cfg.Concurrency,
 		Queues:                   map[string]int{string(s.kind): 1},
-		TaskCheckInterval:        s.cfg.Poll,
+		TaskCheckInterval:        time.Millisecond, // the wire waits
 		DelayedTaskCheckInterval: time.Second,
 		// Handlers had their time before asynq's shutdown begins. What still
 		// holds a task then is pushed back.
@@ -169,6 +171,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := server.Start(asynq.HandlerFunc(r.process)); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
+	tasks.listen(ctx, rdb, s.kind)
 	<-ctx.Done()
 	return r.shutdown(server, cut)
 }

@@ -4,21 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/hibiken/asynq"
+
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 )
 
 func TestFailingTaskIsTriedAgain(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		c := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		c := open(t, at)
 		var seen calls
 		var log logbook
-		serve(t, url, Convert, ServerConfig{Backoff: 10 * time.Millisecond, Logger: newLog(&log)},
+		serve(t, at, Convert, ServerConfig{Backoff: 10 * time.Millisecond, Logger: newLog(&log)},
 			func(ctx context.Context, id string, attempt int) error {
 				if LastTry(ctx) {
 					t.Error("a try of boundless ones is said to be the last")
@@ -47,11 +51,11 @@ func TestFailingTaskIsTriedAgain(t *testing.T) {
 }
 
 func TestTries(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		c := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		c := open(t, at)
 		var mu sync.Mutex
 		var last []bool
-		serve(t, url, Notify, ServerConfig{Backoff: 10 * time.Millisecond, Poll: 10 * time.Millisecond, Tries: 2},
+		serve(t, at, Notify, ServerConfig{Backoff: 10 * time.Millisecond, Poll: 10 * time.Millisecond, Tries: 2},
 			func(ctx context.Context, id string, attempt int) error {
 				mu.Lock()
 				defer mu.Unlock()
@@ -72,10 +76,10 @@ func TestTries(t *testing.T) {
 
 // What is not ours ends in the archive and not in a handler.
 func TestStrangeTask(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		c := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		c := open(t, at)
 		var seen calls
-		serve(t, url, Convert, ServerConfig{}, seen.handler)
+		serve(t, at, Convert, ServerConfig{}, seen.handler)
 		_, err := asynq.NewClientFromRedisClient(c.rdb).EnqueueContext(t.Context(),
 			asynq.NewTask("convert", []byte("a")), asynq.Queue("convert"), asynq.TaskID("b:1"))
 		if err != nil {
@@ -90,9 +94,9 @@ func TestStrangeTask(t *testing.T) {
 
 // 200 tasks, two servers, one of which stops in the middle: each task is run once.
 func TestStopInTheMiddle(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		const tasks = 200
-		c := open(t, url)
+		c := open(t, at)
 		var mu sync.Mutex
 		runs := make(map[string]int)
 		var first, second atomic.Int64
@@ -110,8 +114,8 @@ func TestStopInTheMiddle(t *testing.T) {
 				return nil
 			}
 		}
-		stop := serve(t, url, Convert, ServerConfig{Concurrency: 4}, handler(&first))
-		serve(t, url, Convert, ServerConfig{Concurrency: 4}, handler(&second))
+		stop := serve(t, at, Convert, ServerConfig{Concurrency: 4}, handler(&first))
+		serve(t, at, Convert, ServerConfig{Concurrency: 4}, handler(&second))
 		for i := range tasks {
 			if err := c.Convert(t.Context(), fmt.Sprint("job", i), 0, 0); err != nil {
 				t.Fatal(err)
@@ -185,10 +189,10 @@ func TestShutdown(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onBoth(t, func(t *testing.T, url string) {
-				c := open(t, url)
+			onBoth(t, func(t *testing.T, at redisconn.Address) {
+				c := open(t, at)
 				running, ending, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
-				stop := serve(t, url, Convert, test.cfg, func(ctx context.Context, _ string, _ int) error {
+				stop := serve(t, at, Convert, test.cfg, func(ctx context.Context, _ string, _ int) error {
 					defer close(returned)
 					close(running)
 					return test.handler(ctx, ending)
@@ -221,7 +225,7 @@ func TestShutdown(t *testing.T) {
 					t.Errorf("a task that was handed back is %v old (%v)", d.Oldest, err)
 				}
 				var seen calls
-				serve(t, url, Convert, ServerConfig{}, seen.handler)
+				serve(t, at, Convert, ServerConfig{}, seen.handler)
 				eventually(t, "another server takes the task", func() bool {
 					return seen.count() == 1 && depth(t, c, Convert) == Depth{}
 				})
@@ -231,14 +235,15 @@ func TestShutdown(t *testing.T) {
 }
 
 func TestIdleServerStopsAtOnce(t *testing.T) {
-	onBoth(t, func(t *testing.T, url string) {
-		c := open(t, url)
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		c := open(t, at)
 		var seen calls
-		stop := serve(t, url, Convert, ServerConfig{}, seen.handler)
+		stop := serve(t, at, Convert, ServerConfig{Poll: time.Hour}, seen.handler)
 		if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "it works", func() bool { return seen.count() == 1 })
+		time.Sleep(50 * time.Millisecond) // until it waits
 		began := time.Now()
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -249,20 +254,62 @@ func TestIdleServerStopsAtOnce(t *testing.T) {
 	})
 }
 
+// A server without work waits to be told of some, and begins with it at once.
+func TestIdleServerIsTold(t *testing.T) {
+	t.Parallel()
+	m := miniredis.RunT(t)
+	at := redisconn.At("redis://" + m.Addr())
+	c := open(t, at)
+	var seen calls
+	serve(t, at, Convert, ServerConfig{Poll: time.Hour}, seen.handler)
+	for i := range 20 {
+		if err := c.Convert(t.Context(), strconv.Itoa(i), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is told", func() bool { return seen.count() == i+1 })
+	}
+	const span = 2 * time.Second
+	before := m.CommandCount()
+	time.Sleep(span)
+	// asynq has other questions, about once a second.
+	if n := m.CommandCount() - before; n > 20 {
+		t.Errorf("it asked %d times in %v", n, span)
+	}
+}
+
+// What nobody has told it of, it finds by itself.
+func TestLostWord(t *testing.T) {
+	onBoth(t, func(t *testing.T, at redisconn.Address) {
+		var seen calls
+		serve(t, at, Convert, ServerConfig{Poll: 100 * time.Millisecond}, seen.handler)
+		c := open(t, at)
+		if err := c.Convert(t.Context(), "a", 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it works", func() bool { return seen.count() == 1 })
+		silent := asynq.NewClientFromRedisClient(raw(t, at))
+		_, err := silent.EnqueueContext(t.Context(), asynq.NewTask("convert", []byte("b")), asynq.Queue("convert"), asynq.TaskID("b:0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it looks by itself", func() bool { return seen.count() == 2 })
+	})
+}
+
 func TestServerConfig(t *testing.T) {
 	t.Parallel()
 	handler := func(context.Context, string, int) error { return nil }
-	const url = "redis://127.0.0.1:1/0"
-	if _, err := NewServer(url, Convert, ServerConfig{}, handler); err != nil {
+	at := redisconn.At("redis://127.0.0.1:1/0")
+	if _, err := NewServer(at, Convert, ServerConfig{}, handler); err != nil {
 		t.Error(err)
 	}
 	for name, make := range map[string]func() (*Server, error){
-		"URL":         func() (*Server, error) { return NewServer("x", Convert, ServerConfig{}, handler) },
-		"kind":        func() (*Server, error) { return NewServer(url, "x", ServerConfig{}, handler) },
-		"handler":     func() (*Server, error) { return NewServer(url, Convert, ServerConfig{}, nil) },
-		"concurrency": func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Concurrency: -1}, handler) },
-		"poll":        func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Poll: 1}, handler) },
-		"backoff":     func() (*Server, error) { return NewServer(url, Convert, ServerConfig{Backoff: -1}, handler) },
+		"URL":         func() (*Server, error) { return NewServer(redisconn.At("x"), Convert, ServerConfig{}, handler) },
+		"kind":        func() (*Server, error) { return NewServer(at, "x", ServerConfig{}, handler) },
+		"handler":     func() (*Server, error) { return NewServer(at, Convert, ServerConfig{}, nil) },
+		"concurrency": func() (*Server, error) { return NewServer(at, Convert, ServerConfig{Concurrency: -1}, handler) },
+		"poll":        func() (*Server, error) { return NewServer(at, Convert, ServerConfig{Poll: 1}, handler) },
+		"backoff":     func() (*Server, error) { return NewServer(at, Convert, ServerConfig{Backoff: -1}, handler) },
 	} {
 		if _, err := make(); err == nil {
 			t.Errorf("a bad %s is taken", name)

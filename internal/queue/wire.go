@@ -23,6 +23,7 @@ const pause = 250 * time.Millisecond
 type wire struct {
 	ctx    context.Context
 	health *health
+	idle   *idle
 }
 
 func (w wire) options(opt *redis.Options) *redis.Options {
@@ -75,7 +76,14 @@ func (w wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if w.ctx.Err() != nil {
 			return errCut
 		}
+		dequeue := w.idle.asks(cmd)
+		if dequeue && !w.idle.wait() {
+			return redis.Nil // the server stops
+		}
 		answer := next(ctx, cmd)
+		if dequeue {
+			w.idle.empty = errors.Is(answer, redis.Nil)
+		}
 		err := answer
 		if errors.Is(err, redis.Nil) {
 			err = nil

@@ -53,10 +53,7 @@ func (l *logbook) String() string {
 // newParts opens the embedded parts.
 func newParts(t *testing.T) (*app.Parts, *logbook) {
 	t.Helper()
-	redis, err := embedded.Redis()
-	if err != nil {
-		t.Fatal(err)
-	}
+	redis := embedded.Redis()
 	t.Cleanup(redis.Close)
 	log := &logbook{}
 	p := &app.Parts{Log: slog.New(slog.NewTextHandler(log, nil))}
@@ -70,7 +67,7 @@ func newParts(t *testing.T) (*app.Parts, *logbook) {
 	})
 	dir := t.TempDir()
 	bucket := app.BucketPlace{URL: "file://" + filepath.Join(dir, "bucket")}
-	if err := p.Open(t.Context(), "sqlite:"+filepath.Join(dir, "jobs.db"), bucket, redis.URL()); err != nil {
+	if err := p.Open(t.Context(), "sqlite:"+filepath.Join(dir, "jobs.db"), bucket, redis.Address()); err != nil {
 		t.Fatal(err)
 	}
 	return p, log
