@@ -26,6 +26,18 @@ type queries struct {
 	leaseTake, leaseNew, leaseEnd string
 }
 
+// relaxed are the changes that a power cut may undo, for they are made again, or have
+// lost their sense, when the machine is up again: that a worker has begun a job and
+// how far it has come, who tells of an end, what the queue was told, who sweeps. What
+// was promised to others or decides over files is not among them: jobs that were
+// accepted or ended, and mails that were sent.
+//
+// A lost claim makes the job queued again. Its next attempt has the number of the
+// lost one, which has ended with the machine, as has its lease.
+func (q *queries) relaxed() []string {
+	return []string{q.claim, q.heartbeat, q.enqueued, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd}
+}
+
 // columns in the order in which scan reads them.
 const columns = `id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 	state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,

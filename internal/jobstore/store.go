@@ -45,12 +45,19 @@ func Migrate(ctx context.Context, db *sqldb.DB) error {
 
 // Store keeps jobs. Its methods may be called by many at a time.
 type Store struct {
-	db *sqldb.DB
-	q  queries
+	db      *sqldb.DB
+	q       queries
+	relaxed map[string]bool // the statements of queries.relaxed
 }
 
 // New returns the store in a database that [Migrate] has prepared.
-func New(db *sqldb.DB) *Store { return &Store{db: db, q: newQueries(db)} }
+func New(db *sqldb.DB) *Store {
+	s := &Store{db: db, q: newQueries(db), relaxed: map[string]bool{}}
+	for _, query := range s.q.relaxed() {
+		s.relaxed[query] = true
+	}
+	return s
+}
 
 // Insert keeps a new job: queued, created now. Of j it takes ID, Owner (at most 64
 // characters of ASCII), NotifyTo, FileName, the source and Settings; the rest is
@@ -244,11 +251,18 @@ func (s *Store) exec(ctx context.Context, id, query string, args ...any) (int64,
 	return r.RowsAffected()
 }
 
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.relaxed[query] {
+		return s.db.Relaxed().Prepared(ctx, query)
+	}
+	return s.db.Prepared(ctx, query)
+}
+
 // run runs a statement that returns no rows, again if others were in its way.
 func (s *Store) run(ctx context.Context, query string, args ...any) (r sql.Result, err error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	stmt, err := s.db.Prepared(ctx, query)
+	stmt, err := s.prepared(ctx, query)
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +277,7 @@ func (s *Store) run(ctx context.Context, query string, args ...any) (r sql.Resul
 func (s *Store) row(ctx context.Context, query string, args []any, dest ...any) error {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	stmt, err := s.db.Prepared(ctx, query)
+	stmt, err := s.prepared(ctx, query)
 	if err != nil {
 		return err
 	}
@@ -278,7 +292,7 @@ func (s *Store) row(ctx context.Context, query string, args []any, dest ...any) 
 func (s *Store) each(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	stmt, err := s.db.Prepared(ctx, query)
+	stmt, err := s.prepared(ctx, query)
 	if err != nil {
 		return err
 	}

@@ -468,3 +468,15 @@ func TestReopen(t *testing.T) {
 	}
 	insert(t, second)
 }
+
+// What was promised, or decides over files, waits for the disk.
+func TestDurable(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, sqldb.SQLite)
+	q := &s.q
+	for _, query := range []string{q.insert, q.cancel, q.retry, q.remove, q.succeed, q.fail, q.release, q.expire, q.notified, q.purge} {
+		if s.relaxed[query] {
+			t.Errorf("a power cut may undo %s", query)
+		}
+	}
+}

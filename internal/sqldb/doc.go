@@ -11,8 +11,8 @@
 // statements, [DB.Bound] a time limit, and [DB.Retry] and [DB.InTx] run again what
 // lost a deadlock.
 //
-// An SQLite file is used over one connection: do not ask a second question while
-// the rows of the first are open.
+// An SQLite file is used over one connection, and another for [DB.Relaxed]: do not
+// ask a second question while the rows of the first are open.
 //
 // No error holds a password.
 package sqldb

@@ -32,6 +32,7 @@ type DB struct {
 	// migrator opens the database anew for changes of its schema, which may take
 	// longer than a query, over a single connection.
 	migrator func() (*sql.DB, error)
+	relaxed  *DB // nil if there is no difference
 
 	newer atomic.Bool // see Newer
 
@@ -62,7 +63,6 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqldb: %w", err)
 	}
-	db.statements = map[string]*sql.Stmt{}
 	ctx, cancel := db.Bound(ctx)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
@@ -86,6 +86,25 @@ func CheckURL(url string) error {
 		return fmt.Errorf("sqldb: %w", err)
 	}
 	return nil
+}
+
+// Close closes the database.
+func (db *DB) Close() error {
+	if db.relaxed != nil {
+		return errors.Join(db.relaxed.Close(), db.DB.Close())
+	}
+	return db.DB.Close()
+}
+
+// Relaxed is the same database for changes that a power cut may undo. They survive
+// the end of the process, and a power cut too once another change is committed by
+// db itself. SQLite waits for the disk at each commit, and need not for these; MySQL
+// makes no difference.
+func (db *DB) Relaxed() *DB {
+	if db.relaxed != nil {
+		return db.relaxed
+	}
+	return db
 }
 
 // String names the database, without the password.
@@ -125,6 +144,9 @@ func (db *DB) Prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	db.mu.Lock()
+	if db.statements == nil {
+		db.statements = map[string]*sql.Stmt{}
+	}
 	first := db.statements[query]
 	if first == nil {
 		db.statements[query] = s

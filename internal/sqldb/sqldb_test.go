@@ -367,3 +367,33 @@ func TestFull(t *testing.T) {
 		}
 	}
 }
+
+// TestRelaxed: commits of the one wait for the disk (synchronous=FULL), those of the
+// other do not (NORMAL), and each sees what the other has committed.
+func TestRelaxed(t *testing.T) {
+	t.Parallel()
+	db := open(t, newURL(t, SQLite))
+	exec(t, db, "CREATE TABLE t (n BIGINT)")
+	for i, c := range []struct {
+		db, other *DB
+		level     int
+	}{{db, db.Relaxed(), 2}, {db.Relaxed(), db, 1}} {
+		var level, n int
+		if err := c.db.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&level); err != nil || level != c.level {
+			t.Errorf("synchronous is %d (%v), want %d", level, err, c.level)
+		}
+		exec(t, c.db, "INSERT INTO t VALUES (1)")
+		if err := c.other.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM t").Scan(&n); err != nil || n != i+1 {
+			t.Errorf("%d rows (%v), want %d", n, err, i+1)
+		}
+	}
+	if my := open(t, newURL(t, MySQL)); my.Relaxed() != my {
+		t.Error("MySQL has two")
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Relaxed().PingContext(t.Context()); err == nil {
+		t.Error("it is open after Close")
+	}
+}

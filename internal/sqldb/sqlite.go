@@ -48,17 +48,16 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err // it names the file
 	}
 
-	q := url.Values{
-		"_busy_timeout": {"5000"},
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"}, // an accepted job survives a power cut
-		"_foreign_keys": {"1"},
-		"_txlock":       {"immediate"}, // a transaction that will write says so at once
-		"_dqs":          {"0"},
-	}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-	open := func() (*sql.DB, error) {
-		db, err := sql.Open("sqlite", dsn)
+	open := func(synchronous string) (*sql.DB, error) {
+		q := url.Values{
+			"_busy_timeout": {"5000"},
+			"_journal_mode": {"WAL"},
+			"_synchronous":  {synchronous},
+			"_foreign_keys": {"1"},
+			"_txlock":       {"immediate"}, // a transaction that will write says so at once
+			"_dqs":          {"0"},
+		}
+		db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 		if err == nil {
 			// SQLite has one writer, and those who wait are better off in
 			// database/sql's queue than in a loop of retries.
@@ -67,9 +66,16 @@ func openSQLite(path string) (*DB, error) {
 		}
 		return db, err
 	}
-	db, err := open()
+	full := func() (*sql.DB, error) { return open("FULL") } // an accepted job survives a power cut
+	db, err := full()
 	if err != nil {
 		return nil, err
 	}
-	return &DB{DB: db, dialect: SQLite, name: "sqlite:" + path, migrator: open}, nil
+	relaxed, err := open("NORMAL")
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	d := &DB{DB: db, dialect: SQLite, name: "sqlite:" + path, migrator: full}
+	d.relaxed = &DB{DB: relaxed, dialect: SQLite, name: d.name, migrator: full}
+	return d, nil
 }
