@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -24,6 +25,9 @@ import (
 type folder struct {
 	dir  string
 	root *os.Root
+	// tops holds the folders of the first level, such as "in", that are known to be
+	// durable. They stay, so that not each commit has to see to them.
+	tops sync.Map
 }
 
 // tempDir holds the files that are not finished. No key begins with a dot.
@@ -54,7 +58,7 @@ func openFolder(ctx context.Context, u *url.URL) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &folder{dir, root}
+	f := &folder{dir: dir, root: root}
 	if err := root.Mkdir(tempDir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -104,8 +108,9 @@ func (f *folder) remove(ctx context.Context, key string) error {
 	if err := f.root.Remove(key); err != nil && !missing(err) {
 		return err
 	}
-	// Folders exist only for what is in them. One that is not empty ends this.
-	for dir := path.Dir(key); dir != "."; dir = path.Dir(dir) {
+	// Below the first level, folders exist only for what is in them. One that is not
+	// empty ends this.
+	for dir := path.Dir(key); path.Dir(dir) != "."; dir = path.Dir(dir) {
 		if f.root.Remove(dir) != nil {
 			break
 		}

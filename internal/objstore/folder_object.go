@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 )
 
 // file is an object in a folder being made: a file in the folder of unfinished ones.
@@ -53,7 +54,11 @@ func (f *file) rename() error {
 	err := f.root.Rename(f.temp, f.key)
 	// The folder is made when it is missing. A Delete that finds it empty may remove it in
 	// between, or while it is made, so this may take more than one turn.
+	top, _, _ := strings.Cut(dir, "/")
 	for try := 0; errors.Is(err, fs.ErrNotExist) && try < 100; try++ {
+		if f.root.Mkdir(top, 0o750) == nil {
+			f.tops.Delete(top)
+		}
 		if err = f.root.MkdirAll(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -68,6 +73,10 @@ func (f *file) rename() error {
 			return err
 		}
 		if dir == "." {
+			f.tops.Store(top, true)
+			return nil
+		}
+		if _, durable := f.tops.Load(top); durable && dir == top {
 			return nil
 		}
 	}

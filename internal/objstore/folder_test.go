@@ -37,7 +37,8 @@ func TestFolderOpen(t *testing.T) {
 	}
 }
 
-// Nothing is left but the files themselves: no attributes beside them, no empty folders.
+// Nothing is left but the files themselves and the folders of the first level: no attributes
+// beside them, no empty folders.
 func TestFolderFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -50,8 +51,19 @@ func TestFolderFiles(t *testing.T) {
 	if err := b.DeletePrefix(t.Context(), "out/1/"); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(t, dir); !slices.Equal(got, []string{".tmp"}) {
+	if got := names(t, dir); !slices.Equal(got, []string{".tmp", "out"}) {
 		t.Errorf("left: %v", got)
+	}
+	if got := names(t, filepath.Join(dir, "out")); len(got) > 0 {
+		t.Errorf("left in out: %v", got)
+	}
+	// The folder is made again if somebody has tidied up.
+	if err := os.Remove(filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, b, "out/1/1.mp3", []byte("one"))
+	if err := b.Delete(t.Context(), "out/1/1.mp3"); err != nil {
+		t.Fatal(err)
 	}
 	if got := names(t, filepath.Join(dir, ".tmp")); len(got) > 0 {
 		t.Errorf("unfinished files: %v", got)
