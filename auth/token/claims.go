@@ -64,7 +64,7 @@ func (p *payload) Validate() error {
 }
 
 func (p *payload) claims() Claims {
-	c := Claims{Subject: p.Subject, Email: p.Email, Roles: p.Roles, ID: p.ID, Expires: p.ExpiresAt.Time}
+	c := Claims{Subject: p.Subject, Email: p.Email, Roles: slices.Clone(p.Roles), ID: p.ID, Expires: p.ExpiresAt.Time}
 	if p.IssuedAt != nil {
 		c.Issued = p.IssuedAt.Time
 	}

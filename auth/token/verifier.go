@@ -99,9 +99,11 @@ func (c Config) Validate() error {
 
 // Verifier checks access tokens. Its methods may be called at the same time.
 type Verifier struct {
-	parser *jwt.Parser
-	keys   *keys
-	wait   time.Duration
+	parser    *jwt.Parser
+	validator *jwt.Validator // as the parser has it
+	keys      *keys
+	wait      time.Duration
+	seen      seen
 }
 
 // New returns a verifier, at once: the keys are fetched in the background, until ctx
@@ -111,15 +113,15 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
+	opts := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithIssuer(cfg.Issuer), jwt.WithAudience(cfg.Audience),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(cfg.Leeway),
+		jwt.WithStrictDecoding(), jwt.WithTimeFunc(cfg.now),
+	}
 	return &Verifier{
-		parser: jwt.NewParser(
-			jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
-			jwt.WithIssuer(cfg.Issuer), jwt.WithAudience(cfg.Audience),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(cfg.Leeway),
-			jwt.WithStrictDecoding(), jwt.WithTimeFunc(cfg.now),
-		),
-		keys: startKeys(ctx, cfg),
-		wait: cfg.Wait,
+		parser: jwt.NewParser(opts...), validator: jwt.NewValidator(opts...),
+		keys: startKeys(ctx, cfg), wait: cfg.Wait,
 	}, nil
 }
 
@@ -151,8 +153,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 			return Claims{}, invalid(errors.New("it has a character that no token has"))
 		}
 	}
-	var p payload
-	_, err := v.parser.ParseWithClaims(raw, &p, func(t *jwt.Token) (any, error) { return v.key(ctx, t) })
+	p, err := v.check(ctx, raw)
 	switch {
 	case err == nil:
 		return p.claims(), nil
@@ -165,20 +166,36 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	}
 }
 
+// check returns what a token says if it is good now.
+func (v *Verifier) check(ctx context.Context, raw string) (p payload, err error) {
+	if known, ok := v.seen.get(raw); ok {
+		if key, ok := v.keys.get(known.kid); ok && key.Equal(known.key) {
+			return known.payload, v.validator.Validate(&known.payload)
+		}
+	}
+	var s signed
+	_, err = v.parser.ParseWithClaims(raw, &p, func(t *jwt.Token) (any, error) {
+		s.kid, s.key, err = v.key(ctx, t)
+		return s.key, err
+	})
+	if err == nil {
+		s.payload = p
+		v.seen.put(raw, s)
+	}
+	return p, err
+}
+
 // key finds the key that a token says it is signed with.
-func (v *Verifier) key(ctx context.Context, t *jwt.Token) (any, error) {
+func (v *Verifier) key(ctx context.Context, t *jwt.Token) (kid string, key ed25519.PublicKey, err error) {
 	if _, ok := t.Header["crit"]; ok { // RFC 7515, section 4.1.11: we know no extension
-		return nil, errors.New("its header has critical extensions")
+		return "", nil, errors.New("its header has critical extensions")
 	}
 	kid, ok := t.Header["kid"].(string)
 	if !ok || kid == "" {
-		return nil, errors.New("it does not name its key")
+		return "", nil, errors.New("it does not name its key")
 	}
-	key, err := v.keys.find(ctx, kid, v.wait)
-	if err != nil {
-		return nil, err
-	}
-	return key, nil
+	key, err = v.keys.find(ctx, kid, v.wait)
+	return kid, key, err
 }
 
 // expired reports whether a token has expired and is good in every other way.
