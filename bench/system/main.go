@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/mp3lathe/mp3lathe/internal/client"
 )
@@ -37,7 +38,15 @@ func main() {
 	flag.IntVar(&b.clips, "clips", 50, "clips of 5 s, one after the other, for the latency")
 	flag.IntVar(&b.batch, "batch", 100, "files of a batch")
 	flag.IntVar(&b.runs, "n", 7, "runs of each batch")
+	lengths := flag.String("lengths", "5s,1m", "lengths of the files of a batch, each a table's row")
 	flag.Parse()
+	for s := range strings.SplitSeq(*lengths, ",") {
+		length, err := time.ParseDuration(s)
+		if err != nil {
+			log.Fatal(err)
+		}
+		b.lengths = append(b.lengths, length)
+	}
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
 		log.Fatal(err)
@@ -54,6 +63,7 @@ type bench struct {
 	program            string
 	dir                string
 	clips, batch, runs int
+	lengths            []time.Duration
 }
 
 func (b *bench) run() error {
@@ -66,10 +76,10 @@ func (b *bench) run() error {
 	if err := b.latency(ctx, short); err != nil {
 		return err
 	}
-	fmt.Printf("\nProcessor's time of %d files, %d runs in turn: `serve` (HTTP, hashing, SQLite, Redis, worker and mail in one process, its idle time included) against one `convert` of all:\n\n", b.batch, b.runs)
-	fmt.Println("| length of each file | convert | serve | more a file | ratio |")
-	fmt.Println("|---|---|---|---|---|")
-	for _, length := range []time.Duration{5 * time.Second, time.Minute} {
+	fmt.Printf("\nProcessor's time of %d files, %d runs in turn: `serve` (HTTP, hashing, SQLite, Redis, worker and mail in one process, its idle time included) against one `convert` of all, and against one `convert` for each:\n\n", b.batch, b.runs)
+	fmt.Println("| length of each file | one convert | a convert for each | serve | more a file than one convert | ratio |")
+	fmt.Println("|---|---|---|---|---|---|")
+	for _, length := range b.lengths {
 		source, err := b.source(length.String()+".mp4", length)
 		if err != nil {
 			return err
@@ -78,6 +88,28 @@ func (b *bench) run() error {
 			return err
 		}
 	}
+	return b.idle(ctx)
+}
+
+// idle measures a service that has nothing to do.
+func (b *bench) idle(ctx context.Context) error {
+	s, err := b.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	time.Sleep(2 * time.Second) // to start up
+	const span = 10 * time.Second
+	before, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	time.Sleep(span)
+	after, err := s.cpu()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\nWithout anything to do it takes %.1f ms of processor's time a second.\n", ms(after-before)/span.Seconds())
 	return nil
 }
 
@@ -127,26 +159,16 @@ func (s *server) stop() error {
 	return s.cmd.Wait()
 }
 
-// cpu is the processor's time of the process so far, its children's not included.
+// cpu is the processor's time of the process so far: of all its threads, also those
+// that have ended, in nanoseconds. Its children's is not included.
 func (s *server) cpu() (time.Duration, error) {
-	// The sum over the threads, in nanoseconds; Go keeps those that it has.
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
+	// The clock of a process, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED.
+	clock := int32(^s.cmd.Process.Pid<<3 | 2)
+	var ts unix.Timespec
+	if err := unix.ClockGettime(clock, &ts); err != nil {
+		return 0, fmt.Errorf("the clock of the service's process: %w", err)
 	}
-	var sum time.Duration
-	for _, t := range tasks {
-		b, err := os.ReadFile(t)
-		if err != nil {
-			return 0, err
-		}
-		var ns time.Duration
-		if _, err := fmt.Sscan(string(b), &ns); err != nil {
-			return 0, err
-		}
-		sum += ns
-	}
-	return sum, nil
+	return time.Duration(ts.Nano()), nil
 }
 
 // latency uploads clips one after the other.
@@ -227,13 +249,22 @@ func (b *bench) cpu(ctx context.Context, source string, length time.Duration) er
 		return err
 	}
 	defer s.stop()
-	var convert, serve, ratio []float64
+	var convert, each, serve, ratio []float64
 	for run := range b.runs + 1 {
-		cmd := exec.Command(b.program, append([]string{"convert", "--quiet", "--overwrite", "--output-dir", filepath.Join(b.dir, "out")}, inputs...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%w\n%s", err, out)
+		one, err := b.convert(inputs)
+		if err != nil {
+			return err
 		}
-		theirs := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+		theirs := one.Seconds()
+		var single time.Duration
+		some := inputs[:max(1, len(inputs)/5)]
+		for _, name := range some {
+			took, err := b.convert([]string{name})
+			if err != nil {
+				return err
+			}
+			single += took
+		}
 		before, err := s.cpu()
 		if err != nil {
 			return err
@@ -248,15 +279,25 @@ func (b *bench) cpu(ctx context.Context, source string, length time.Duration) er
 		ours := (after - before).Seconds()
 		if run > 0 {
 			convert, serve, ratio = append(convert, theirs), append(serve, ours), append(ratio, ours/theirs)
+			each = append(each, single.Seconds()*float64(len(inputs))/float64(len(some)))
 		}
 	}
-	for _, v := range [][]float64{convert, serve, ratio} {
+	for _, v := range [][]float64{convert, each, serve, ratio} {
 		slices.Sort(v)
 	}
 	middle := b.runs / 2
-	fmt.Printf("| %v | %.2f s | %.2f s | %.1f ms | **%.3f** |\n", length, convert[middle], serve[middle],
+	fmt.Printf("| %v | %.2f s | %.2f s | %.2f s | %.1f ms | **%.3f** |\n", length, convert[middle], each[middle], serve[middle],
 		1000*(serve[middle]-convert[middle])/float64(b.batch), ratio[middle])
 	return nil
+}
+
+// convert is the processor's time of one call of the command.
+func (b *bench) convert(inputs []string) (time.Duration, error) {
+	cmd := exec.Command(b.program, append([]string{"convert", "--quiet", "--overwrite", "--output-dir", filepath.Join(b.dir, "out")}, inputs...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, out)
+	}
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // convert uploads a batch, four files at a time, waits for all and downloads them.
