@@ -16,9 +16,6 @@ import (
 // RedisServer is a Redis in this process, for this process: its connections are
 // pipes, and no port is open. Its data is in memory and gone with it: the rows of
 // jobs are the truth, and the sweeper asks again at the start for what waits.
-//
-// A pipe holds nothing back, so a client must read while it writes, or send no more
-// than 4 KiB before it reads: pipelines must stay short.
 type RedisServer struct {
 	redis *miniredis.Miniredis
 	quit  chan struct{}
@@ -67,10 +64,21 @@ func (s *RedisServer) Address() redisconn.Address { return redisconn.Address{Dia
 func (s *RedisServer) dial() (net.Conn, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed { // miniredis would start anew
+	if s.closed {
 		return nil, net.ErrClosed
 	}
-	return s.redis.Dial()
+	if s.redis.Server() == nil {
+		// The first Dial starts it, without a port. Its own pipe holds nothing back,
+		// so that a reader who is late would keep all others waiting: unused.
+		first, err := s.redis.Dial()
+		if err != nil {
+			return nil, err
+		}
+		first.Close()
+	}
+	here, there := pipe()
+	s.redis.Server().ServeConn(there)
+	return here, nil
 }
 
 // Close ends the server and its connections. Close may be called again.

@@ -2,6 +2,8 @@ package embedded
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,5 +104,53 @@ func TestTwoServersAndClose(t *testing.T) {
 	}
 	if err := other.Ping(t.Context()).Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPipeline: a client that reads nothing until it has sent all is served.
+func TestPipeline(t *testing.T) {
+	t.Parallel()
+	s := Redis()
+	t.Cleanup(s.Close)
+	c := client(t, s)
+	value := strings.Repeat("x", 1000)
+	answers, err := c.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+		for i := range 1000 {
+			p.Set(t.Context(), strconv.Itoa(i), value, 0)
+			p.Get(t.Context(), strconv.Itoa(i))
+		}
+		return nil
+	})
+	if err != nil || len(answers) != 2000 {
+		t.Fatalf("%d answers, %v", len(answers), err)
+	}
+	for i, a := range answers {
+		if get, ok := a.(*redis.StringCmd); ok && get.Val() != value {
+			t.Fatalf("answer %d is %.20q", i, get.Val())
+		}
+	}
+}
+
+// TestSlowSubscriber: who does not read what is published keeps nobody waiting.
+func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
+	s := Redis()
+	t.Cleanup(s.Close)
+	c := client(t, s)
+	sub := c.Subscribe(t.Context(), "a")
+	t.Cleanup(func() { sub.Close() })
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		if err := c.Publish(t.Context(), "a", i).Err(); err != nil {
+			t.Fatalf("word %d: %v", i, err)
+		}
+	}
+	for i := range 1000 {
+		m, err := sub.ReceiveMessage(t.Context())
+		if err != nil || m.Payload != strconv.Itoa(i) {
+			t.Fatalf("word %d: %v, %v", i, m, err)
+		}
 	}
 }
