@@ -18,10 +18,9 @@ import (
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	soon := func(c *worker.Config) { c.Retention = time.Microsecond }
 	good, bad, later := r.upload(fixture(t, "phone.3gp"), job.Settings{}), r.upload(nil, job.Settings{}), r.upload(fixture(t, "phone.3gp"), job.Settings{})
-	r.handle(r.worker(soon), good)
-	r.handle(r.worker(soon), bad)
+	r.outlive(good)
+	r.outlive(bad)
 	r.handle(r.worker(), later)
 	r.put(job.ResultKey(good, 7), []byte("of an attempt that lost"))
 	r.holds(job.ResultKey(good, 1), job.ResultKey(good, 7), job.SourceKey(bad), job.ResultKey(later, 1))
