@@ -20,7 +20,8 @@ import (
 // It reads the index of src and the audio of one track, nothing else: at most 128
 // KiB more, for windows over the index that are read twice. It reads in pieces of
 // up to 256 KiB and needs memory for a few of those, whatever the size of the
-// file. src is used from its start and left anywhere. Only one goroutine uses src
+// file; and for a chunk of sound for each encoder but one, see Options.Parallelism.
+// src is used from its start and left anywhere. Only one goroutine uses src
 // and dst, the caller's, and none of them is used after Convert returns.
 //
 // dst gains when it is also an [io.WriteSeeker], such as an [os.File]: then the

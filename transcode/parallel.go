@@ -104,11 +104,16 @@ func newParallelEncoder(ctx context.Context, v voice, p plan, pool *pool, most i
 // which is an error to each of them, after it is known.
 func (e *parallelEncoder) fail(err error) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.note(err)
+}
+
+// note is fail for those who hold the lock.
+func (e *parallelEncoder) note(err error) {
 	if e.err == nil {
 		e.err = err
 	}
 	e.stop.Store(1)
-	e.mu.Unlock()
 	e.change.Broadcast()
 }
 
@@ -380,7 +385,7 @@ func (e *parallelEncoder) work() {
 		err := e.run(c)
 		e.share.pool.quit()
 		if err != nil {
-			_ = e.unlocked(func() error { e.fail(err); return nil })
+			e.note(err)
 		}
 	}
 }
@@ -397,8 +402,8 @@ func (e *parallelEncoder) run(c *chunk) error {
 			e.change.Wait()
 		}
 	}
-	if c.dropped {
-		c.close()
+	if c.dropped || !c.done {
+		c.close() // nobody goes on from here
 	}
 	return err
 }

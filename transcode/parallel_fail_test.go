@@ -224,6 +224,33 @@ func TestAbandoned(t *testing.T) {
 	}
 }
 
+// TestFailedThenAbandoned: a worker that could not go on leaves nothing to those who
+// give up its chunk later, and think that it is still at it.
+func TestFailedThenAbandoned(t *testing.T) {
+	before := owners.Load()
+	e := newParallelEncoder(t.Context(), mono, small(196), poolOf(1), 1, func() (*astiav.Frame, error) { return newBlock(mono) }, (&encoded{}).emit)
+	defer e.close()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	g := e.share.pool
+	if err := e.share.enter(t.Context()); err != nil { // nobody else gets a turn
+		t.Fatal(err)
+	}
+	e.ctx, e.ended = canceled, true
+	c := &chunk{end: 196, taken: true}
+	e.mu.Lock()
+	err := e.run(c)
+	e.abandon(c)
+	e.mu.Unlock()
+	e.share.leave()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if n := owners.Load() - before; n != 0 || g.running != 0 {
+		t.Errorf("%d owners of C memory are left, %d turns", n, g.running)
+	}
+}
+
 // TestCanceled: the error is the context's, whoever notices first.
 func TestCanceled(t *testing.T) {
 	t.Parallel()

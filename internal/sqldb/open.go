@@ -65,10 +65,19 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	}
 	ctx, cancel := db.Bound(ctx)
 	defer cancel()
-	if err := db.PingContext(ctx); err != nil {
+	if err := db.reach(ctx); err != nil {
 		return nil, fmt.Errorf("sqldb: open %s: %w", db, errors.Join(err, db.Close()))
 	}
 	return db, nil
+}
+
+// reach connects. Two who turn a new SQLite file's journal into a WAL at the same time
+// get SQLITE_BUSY at once, without the wait that they asked for.
+func (db *DB) reach(ctx context.Context) error {
+	if db.dialect != SQLite {
+		return db.PingContext(ctx)
+	}
+	return db.Retry(ctx, func() error { return db.PingContext(ctx) })
 }
 
 // CheckURL reports what is wrong with a URL for [Open], without the password in it.

@@ -27,24 +27,40 @@ func sqlitePath(path string) (string, error) {
 // writable is W_OK of access(2).
 const writable = 2
 
+// touch makes an empty file that only its owner may read, since rows hold addresses.
+// One that is there already must be writable: SQLite would take it otherwise, and
+// fail at the first change.
+//
+// It opens no file by this name. To close one would drop all locks that this process
+// has on it (POSIX), those of another connection that was faster.
+func touch(path string) error {
+	err := syscall.Access(path, writable)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "write to", Path: path, Err: err}
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
 func openSQLite(path string) (*DB, error) {
 	path, err := sqlitePath(path)
 	if err != nil {
 		return nil, err
 	}
-	// The rows hold addresses. A file that is there must not be opened and closed
-	// here: that would drop the locks that this process has on it.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	switch {
-	case err == nil:
-		err = f.Close()
-	case errors.Is(err, fs.ErrExist):
-		// SQLite would take it, and fail at the first change.
-		if err = syscall.Access(path, writable); err != nil {
-			err = &fs.PathError{Op: "write to", Path: path, Err: err}
-		}
-	}
-	if err != nil {
+	if err := touch(path); err != nil {
 		return nil, err // it names the file
 	}
 
