@@ -41,7 +41,7 @@ func TestMemory(t *testing.T) {
 		{"fragments", 32 * mib},
 		{"cover", 32 * mib},
 		{"parallel", 32 * mib}, // the sound is 37 MiB
-		{"leak", 3 * mib}, // over 500 conversions
+		{"leak", 3 * mib},      // over 500 conversions
 	} {
 		t.Run(test.kind, func(t *testing.T) {
 			cmd := exec.Command(binary, "measure-memory", test.kind)
