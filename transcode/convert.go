@@ -204,7 +204,10 @@ func (c *conversion) newEncoder(r *resampler) (encoder, error) {
 		frames = lameFrames(c.expected, r.to.block)
 	}
 	p, most := planFor(frames, v), c.opts.Parallelism
-	if p.serial() || most == 1 || most == 0 && processors.size() == 1 {
+	// Where there is a processor for one encoder only, a short file is done before
+	// that changes, and a single encoder has less to look after.
+	busy := processors.free() < 2 && (p.short() || processors.size() == 1)
+	if p.serial() || most == 1 || most == 0 && busy {
 		return newSerialEncoder(c.src.ctx, v, processors, c.frame)
 	}
 	c.parallel = newParallelEncoder(c.src.ctx, v, p, processors, most, r.block, c.frame)

@@ -168,3 +168,30 @@ func TestParallelErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestBusy: by default, a short file that comes when there is work for all processors
+// has one encoder. (Not in parallel with other tests, whose processors these are.)
+func TestBusy(t *testing.T) {
+	src := longSource(t, "music", 22050, 1, 45*22050)
+	convert := func(n int) ([]byte, *Result) {
+		var out bytes.Buffer
+		r, err := Convert(t.Context(), &out, bytes.NewReader(src), &Options{Parallelism: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes(), r
+	}
+	for range processors.size() {
+		processors.join(true)
+	}
+	got, r := convert(0)
+	for range processors.size() {
+		processors.quit()
+	}
+	if want, _ := convert(1); r.Chunks != 1 || !bytes.Equal(got, want) {
+		t.Errorf("%d chunks, or other bytes than one encoder makes", r.Chunks)
+	}
+	if _, r := convert(0); processors.size() > 1 && r.Chunks < 2 {
+		t.Errorf("%d chunks where nobody else works", r.Chunks)
+	}
+}

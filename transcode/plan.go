@@ -82,6 +82,9 @@ func warmupFor(v voice) int64 {
 // serial reports whether the stream is too short for more than one encoder.
 func (p plan) serial() bool { return p.chunks == 0 }
 
+// short reports whether the stream is done in a second or two.
+func (p plan) short() bool { return p.whole && p.chunks <= 4 }
+
 // length returns the length of chunks in frames, about.
 func (p plan) length() int64 { return p.frames / p.chunks }
 

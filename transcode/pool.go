@@ -100,10 +100,13 @@ func (p *pool) grant() {
 }
 
 // idle reports whether there are processors for which nobody has work.
-func (p *pool) idle() bool {
+func (p *pool) idle() bool { return p.free() > 0 }
+
+// free returns for how many processors nobody has work.
+func (p *pool) free() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.joined < p.size()
+	return max(0, p.size()-p.joined)
 }
 
 // join says that an encoder has something to do from now on. Unless it must, it
