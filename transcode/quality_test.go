@@ -40,7 +40,7 @@ func qualitySound(b testing.TB, kind string, rate, seconds int) pcm {
 // qualityRow encodes a sound with one encoder and with several, and returns a row of
 // the table.
 func qualityRow(b testing.TB, kind string, p pcm, v voice, serial *encoded, one pcm, chunk int64) string {
-	got := engine{plan: small(chunk), most: 2}.encode(b, v, p)
+	got := engine{plan: plan{frames: chunk, chunks: 1, warmup: warmupFor(v)}, most: 2}.encode(b, v, p)
 	many := play(b, got.file(b, v, len(p[0])), 2)
 	was, is := frameSNR(p, one, v.rate, len(serial.frames)), frameSNR(p, many, v.rate, len(serial.frames))
 	var near, elsewhere []float64
@@ -78,7 +78,7 @@ func BenchmarkQuality(b *testing.B) {
 		kinds = append(kinds, "corpus/ordinary/bbb_596s_heaac_remuxed_faststart.mp4")
 	}
 	for b.Loop() {
-		fmt.Printf("warm-up %d, window %d frames; + is better than one encoder\n\n%s\n", warmup, window, qualityHead)
+		fmt.Printf("Warm-up as for the bit rate, window %d frames; + is better than one encoder.\n\n%s\n", window, qualityHead)
 		for _, kind := range kinds {
 			for _, e := range []Encoding{CBR(32), CBR(64), CBR(128), CBR(192), VBR(0), VBR(2), VBR(4), ABR(160)} {
 				v := voice{e, 44100, 2, astiav.SampleFormatFltp}
