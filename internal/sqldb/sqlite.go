@@ -42,6 +42,9 @@ func touch(path string) error {
 		return &fs.PathError{Op: "write to", Path: path, Err: err}
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "open", Path: path, Err: e.Err} // the name that the user knows
+	}
 	if err != nil {
 		return err
 	}
