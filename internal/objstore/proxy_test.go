@@ -93,7 +93,13 @@ func through(t *testing.T) (*objstore.Bucket, *proxy) {
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.requests.Add(1)
-		switch f := p.choose(r); f {
+		f := p.choose(r)
+		if f == full || f == quota {
+			// Who answers before it has read all resets the connection, and the answer
+			// may be lost on the way.
+			_, _ = io.Copy(io.Discard, r.Body)
+		}
+		switch f {
 		case refuse:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case broken:
