@@ -102,12 +102,12 @@ func TestOrphans(t *testing.T) {
 	r.holds(append(slices.Clone(kept), gone...)...)
 
 	s := r.sweeper(hour, old, func(c *worker.Config) { c.Sweep.OrphanInterval = 100 * time.Millisecond })
+	began := time.Now()
 	r.sweep(s, worker.Report{Orphans: len(gone)})
 	r.holds(kept...)
 
 	// The next walk comes when it is time.
 	r.put(job.SourceKey(nobody), []byte("x"))
-	began := time.Now()
 	eventually(t, "another walk", func() bool {
 		report, err := s.Sweep(t.Context())
 		return err == nil && report.Orphans == 1
