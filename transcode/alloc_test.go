@@ -66,7 +66,7 @@ func TestSteadyAllocationsParallel(t *testing.T) {
 		t.Skip("the race detector allocates on its own account")
 	}
 	quiet()
-	v := voice{encoding: CBR(32), rate: 16000, channels: 1, format: astiav.SampleFormatFltp}
+	v := encoderConfig{encoding: CBR(32), rate: 16000, channels: 1, format: astiav.SampleFormatFltp}
 	shape := resampler{to: target{rate: v.rate, channels: v.channels, block: blockSize(v.rate)}, format: v.format}
 	encode := func(p plan) {
 		made := int64(0)
@@ -74,7 +74,7 @@ func TestSteadyAllocationsParallel(t *testing.T) {
 			func([]byte) error { made++; return nil })
 		defer e.close()
 		blocks := make([]*astiav.Frame, batchBlocks)
-		defer func() { (&sound{blocks: blocks}).free() }()
+		defer func() { (&blockQueue{blocks: blocks}).free() }()
 		for i := range blocks {
 			var err error
 			if blocks[i], err = shape.block(); err != nil {

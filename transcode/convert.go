@@ -198,7 +198,7 @@ func (c *conversion) transcode() error {
 
 // newEncoder returns the encoder that the options and the length ask for.
 func (c *conversion) newEncoder(r *resampler) (encoder, error) {
-	v := voice{encoding: c.settings.Encoding, rate: r.to.rate, channels: r.to.channels, format: r.format}
+	v := encoderConfig{encoding: c.settings.Encoding, rate: r.to.rate, channels: r.to.channels, format: r.format}
 	frames := int64(-1)
 	if c.expected >= 0 {
 		frames = lameFrames(c.expected, r.to.block)

@@ -89,8 +89,8 @@ const heldBack = 96
 // without the 529 samples that every decoder adds.
 const lameDelay = 576
 
-// voice is what all LAMEs of a stream have in common.
-type voice struct {
+// encoderConfig is what all LAMEs of a stream have in common.
+type encoderConfig struct {
 	encoding Encoding
 	rate     int // Hz
 	channels int
@@ -108,7 +108,7 @@ type lame struct {
 }
 
 // newLAME opens a LAME that is given at most batch blocks at a time.
-func newLAME(v voice, batch int) (*lame, error) {
+func newLAME(v encoderConfig, batch int) (*lame, error) {
 	codec := astiav.FindEncoderByName("libmp3lame")
 	if codec == nil {
 		return nil, errors.New("this build of libav has no libmp3lame")
@@ -202,7 +202,7 @@ type serialEncoder struct {
 	never atomic.Int32       // stays 0: the calls are short
 }
 
-func newSerialEncoder(ctx context.Context, v voice, p *pool, emit func([]byte) error) (*serialEncoder, error) {
+func newSerialEncoder(ctx context.Context, v encoderConfig, p *pool, emit func([]byte) error) (*serialEncoder, error) {
 	l, err := newLAME(v, batchBlocks)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func BenchmarkFloor(b *testing.B) {
 	}
 	s := newStages(b, source, Options{Encoding: CBR(192)})
 	another := func() error {
-		l, err := newLAME(s.voice, batchBlocks)
+		l, err := newLAME(s.config, batchBlocks)
 		if err == nil {
 			l.close()
 		}

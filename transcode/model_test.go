@@ -11,7 +11,7 @@ import (
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for frames := int64(0); frames < 400_000; frames += 1 + frames/100 {
-		got, want := model.PlanFor(frames), planFor(frames, voice{encoding: VBR(2), rate: 44100, channels: 2})
+		got, want := model.PlanFor(frames), planFor(frames, encoderConfig{encoding: VBR(2), rate: 44100, channels: 2})
 		if got.Frames != want.frames || got.Chunks != want.chunks {
 			t.Fatalf("%d frames: the model has %+v, want %+v", frames, got, want)
 		}

@@ -20,15 +20,15 @@ import (
 // it can go on into the next chunk wherever no splice is found: at worst the
 // result is that of one encoder.
 type parallelEncoder struct {
-	ctx   context.Context
-	voice voice
-	plan  plan
-	share *share
-	most  int                           // workers
-	eager bool                          // have that many even if others wait
-	spare func() (*astiav.Frame, error) // makes a block
-	emit  func([]byte) error            // takes each MP3 frame
-	unctx func() bool                   // ends the watch over ctx
+	ctx     context.Context
+	config  encoderConfig
+	plan    plan
+	share   *share
+	most    int                           // workers
+	eager   bool                          // have that many even if others wait
+	fresh   func() (*astiav.Frame, error) // makes a block
+	emit    func([]byte) error            // takes each MP3 frame
+	unwatch func() bool                   // ends the watch over ctx
 
 	splice func(left, right *mp3.Unpacker, level int, from, to, near int64) (int64, bool) // mp3.Splice
 
@@ -37,7 +37,7 @@ type parallelEncoder struct {
 
 	mu      sync.Mutex
 	change  sync.Cond // of anything below
-	blocks  sound
+	blocks  blockQueue
 	ended   bool     // no more blocks will come
 	chunks  []*chunk // in order, from the leftmost that is not laid whole
 	made    int64    // chunks ever made
@@ -82,9 +82,9 @@ const (
 // errClosed ends workers of an encoder that was closed before its end.
 var errClosed = errors.New("the encoder was closed")
 
-func newParallelEncoder(ctx context.Context, v voice, p plan, pool *pool, most int, spare func() (*astiav.Frame, error), emit func([]byte) error) *parallelEncoder {
+func newParallelEncoder(ctx context.Context, v encoderConfig, p plan, pool *pool, most int, fresh func() (*astiav.Frame, error), emit func([]byte) error) *parallelEncoder {
 	e := &parallelEncoder{
-		ctx: ctx, voice: v, plan: p, share: &share{pool: pool}, most: most, eager: most > 0, spare: spare, emit: emit,
+		ctx: ctx, config: v, plan: p, share: &share{pool: pool}, most: most, eager: most > 0, fresh: fresh, emit: emit,
 		splice: mp3.Splice,
 	}
 	if !e.eager {
@@ -96,7 +96,7 @@ func newParallelEncoder(ctx context.Context, v voice, p plan, pool *pool, most i
 		e.sizes = append(e.sizes, len(frame))
 		return nil
 	})
-	e.unctx = context.AfterFunc(ctx, func() { e.fail(ctx.Err()) })
+	e.unwatch = context.AfterFunc(ctx, func() { e.fail(ctx.Err()) })
 	return e
 }
 
@@ -118,7 +118,7 @@ func (e *parallelEncoder) note(err error) {
 }
 
 func (e *parallelEncoder) close() {
-	e.unctx()
+	e.unwatch()
 	e.fail(errClosed)
 	e.workers.Wait()
 	for _, c := range e.chunks {
@@ -127,7 +127,7 @@ func (e *parallelEncoder) close() {
 	e.blocks.free()
 }
 
-func (c *chunk) open(v voice) func() error {
+func (c *chunk) open(v encoderConfig) func() error {
 	return func() (err error) {
 		c.lame, err = newLAME(v, longestBatch)
 		return err
@@ -144,7 +144,7 @@ func (c *chunk) close() {
 // encode keeps the blocks, and returns when there is room for more.
 func (e *parallelEncoder) encode(blocks []*astiav.Frame) error {
 	e.mu.Lock()
-	err := e.blocks.swap(blocks, e.spare)
+	err := e.blocks.swap(blocks, e.fresh)
 	full := e.blocks.len() >= e.room()
 	e.mu.Unlock()
 	if err != nil {
@@ -289,7 +289,7 @@ func (e *parallelEncoder) lay() (bool, error) {
 	left := e.chunks[0]
 	until := left.frames.End()
 	if !left.over {
-		until = min(until, left.end-window)
+		until = min(until, left.end-spliceWindow)
 	}
 	if until > e.next {
 		return true, e.take(left, min(until, e.next+step))
@@ -344,7 +344,7 @@ func (e *parallelEncoder) goOn(left, right *chunk) {
 	left.done, left.onward = false, true
 	left.end += onward
 	// Splice looks as far ahead as the right one goes, or it would wait forever.
-	if left.end < right.end-window-mp3.Lookahead {
+	if left.end < right.end-spliceWindow-mp3.Lookahead {
 		return
 	}
 	left.end = right.end
@@ -392,7 +392,7 @@ func (e *parallelEncoder) work() {
 
 // run encodes a chunk.
 func (e *parallelEncoder) run(c *chunk) error {
-	if err := e.unlocked(c.open(e.voice)); err != nil {
+	if err := e.unlocked(c.open(e.config)); err != nil {
 		return err
 	}
 	var err error

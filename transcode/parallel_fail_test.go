@@ -15,8 +15,8 @@ import (
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp3"
 )
 
-// mono is the cheapest voice.
-var mono = voice{encoding: CBR(64), rate: 22050, channels: 1, format: astiav.SampleFormatS16P}
+// mono is the cheapest configuration.
+var mono = encoderConfig{encoding: CBR(64), rate: 22050, channels: 1, format: astiav.SampleFormatS16P}
 
 // within fails the test, rather than let it hang, when f takes too long.
 func within(t *testing.T, f func(ctx context.Context)) {
@@ -45,7 +45,7 @@ func never(_, _ *mp3.Unpacker, _ int, _, _, _ int64) (int64, bool) { return 0, f
 // byte for byte, whatever the lengths of stream and chunks.
 func TestUnspliced(t *testing.T) {
 	t.Parallel()
-	for _, v := range []voice{mono, {encoding: VBR(4), rate: 44100, channels: 2, format: astiav.SampleFormatFltp}} {
+	for _, v := range []encoderConfig{mono, {encoding: VBR(4), rate: 44100, channels: 2, format: astiav.SampleFormatFltp}} {
 		size := blockSize(v.rate)
 		for _, test := range []struct {
 			frames  int64
@@ -87,7 +87,7 @@ func TestUnspliced(t *testing.T) {
 // of them; there is a splice nonetheless, and an end without any.
 func TestHeldBack(t *testing.T) {
 	t.Parallel()
-	for _, v := range []voice{
+	for _, v := range []encoderConfig{
 		{encoding: VBR(9), rate: 24000, channels: 2, format: astiav.SampleFormatS16P},
 		{encoding: VBR(4), rate: 22050, channels: 1, format: astiav.SampleFormatFltp},
 		{encoding: ABR(8), rate: 24000, channels: 2, format: astiav.SampleFormatFltp},
@@ -195,7 +195,7 @@ func (g *gate) waits() int {
 // is not wanted any more, and then to stop, is freed. Not parallel: it counts
 // owners.
 func TestAbandoned(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	g := newGate(0)
 	e := newParallelEncoder(t.Context(), mono, small(196), g.pool, 2, func() (*astiav.Frame, error) { return newBlock(mono) }, (&encoded{}).emit)
 	stopped := errors.New("stopped")
@@ -219,15 +219,12 @@ func TestAbandoned(t *testing.T) {
 	until(t, "told to stop", func() bool { return e.stop.Load() == 1 })
 	g.open(2)
 	<-closed
-	if n := owners.Load() - before; n != 0 {
-		t.Errorf("%d owners of C memory are left", n)
-	}
 }
 
 // TestFailedThenAbandoned: a worker that could not go on leaves nothing to those who
 // give up its chunk later, and think that it is still at it.
 func TestFailedThenAbandoned(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	e := newParallelEncoder(t.Context(), mono, small(196), poolOf(1), 1, func() (*astiav.Frame, error) { return newBlock(mono) }, (&encoded{}).emit)
 	defer e.close()
 	canceled, cancel := context.WithCancel(t.Context())
@@ -246,8 +243,8 @@ func TestFailedThenAbandoned(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
-	if n := owners.Load() - before; n != 0 || g.running != 0 {
-		t.Errorf("%d owners of C memory are left, %d turns", n, g.running)
+	if g.running != 0 {
+		t.Errorf("%d turns are left", g.running)
 	}
 }
 
@@ -339,7 +336,7 @@ var errFull = errors.New("the disk is full")
 // TestDestinationFails: the destination's error comes back as it is, in every phase,
 // and ends the work.
 func TestDestinationFails(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	p := cachedSound(t, "music", mono.rate, 1, 700*576)
 	for _, splice := range []func(_, _ *mp3.Unpacker, _ int, _, _, _ int64) (int64, bool){nil, never} {
 		for _, most := range []int{0, 3} {
@@ -359,14 +356,11 @@ func TestDestinationFails(t *testing.T) {
 			}
 		}
 	}
-	if n := owners.Load() - before; n != 0 {
-		t.Errorf("%d owners of C memory are left", n)
-	}
 }
 
 // TestDestinationPanics: the caller's writer may panic; that comes through.
 func TestDestinationPanics(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	p := cachedSound(t, "music", mono.rate, 1, 700*576)
 	for _, at := range []int{1, 200, 698} {
 		s := &encoded{}
@@ -384,15 +378,12 @@ func TestDestinationPanics(t *testing.T) {
 			t.Errorf("at frame %d: %v", at, got)
 		}
 	}
-	if n := owners.Load() - before; n != 0 {
-		t.Errorf("%d owners of C memory are left", n)
-	}
 }
 
 // TestEncoderFails: a LAME that can't be opened, the first or a later one, is an
 // error, and so is want of memory for blocks.
 func TestEncoderFails(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	p := cachedSound(t, "music", mono.rate, 1, 700*576)
 	for _, most := range []int{0, 2, 3} {
 		for _, at := range []int{0, 12} {
@@ -401,7 +392,7 @@ func TestEncoderFails(t *testing.T) {
 				each := func(e *parallelEncoder) error {
 					if n++; n == at {
 						e.mu.Lock()
-						e.voice.format = astiav.SampleFormatU8P // no LAME takes it
+						e.config.format = astiav.SampleFormatU8P // no LAME takes it
 						e.mu.Unlock()
 					}
 					return nil
@@ -415,26 +406,23 @@ func TestEncoderFails(t *testing.T) {
 		}
 		within(t, func(ctx context.Context) {
 			n := 0
-			spare := func() (*astiav.Frame, error) {
+			fresh := func() (*astiav.Frame, error) {
 				if n++; n > 100 {
 					return nil, errNoMemory
 				}
 				return newBlock(mono)
 			}
-			_, err := engine{plan: small(196), most: most, each: func(e *parallelEncoder) error { e.spare = spare; return nil }}.run(ctx, mono, p)
+			_, err := engine{plan: small(196), most: most, each: func(e *parallelEncoder) error { e.fresh = fresh; return nil }}.run(ctx, mono, p)
 			if err != errNoMemory {
 				t.Errorf("%d encoders: error %v", most, err)
 			}
 		})
 	}
-	if n := owners.Load() - before; n != 0 {
-		t.Errorf("%d owners of C memory are left", n)
-	}
 }
 
 // TestClosedEarly: an encoder can be closed at any time.
 func TestClosedEarly(t *testing.T) {
-	before := owners.Load()
+	leavesNothing(t)
 	p := cachedSound(t, "music", mono.rate, 1, 700*576)
 	for _, most := range []int{0, 2, 3} {
 		for at := range 44 {
@@ -452,7 +440,4 @@ func TestClosedEarly(t *testing.T) {
 	}
 	e := newParallelEncoder(t.Context(), mono, small(196), poolOf(2), 2, nil, nil)
 	e.close()
-	if n := owners.Load() - before; n != 0 {
-		t.Errorf("%d owners of C memory are left", n)
-	}
 }

@@ -51,7 +51,7 @@ func checkDecoders(t testing.TB, file string, channels, samples int) {
 }
 
 // checkStreams compares the frames of several encoders with those of one.
-func checkStreams(t testing.TB, v voice, serial, got *encoded) {
+func checkStreams(t testing.TB, v encoderConfig, serial, got *encoded) {
 	t.Helper()
 	if len(got.frames) != len(serial.frames) {
 		t.Fatalf("%d frames, want %d", len(got.frames), len(serial.frames))
@@ -74,7 +74,7 @@ func checkStreams(t testing.TB, v voice, serial, got *encoded) {
 }
 
 // mp3Most is the largest reservoir, in bytes.
-func mp3Most(v voice) int {
+func mp3Most(v encoderConfig) int {
 	if blockSize(v.rate) == 576 {
 		return 255
 	}
@@ -191,7 +191,7 @@ func (l *losses) check(t testing.TB) {
 
 // judged is a case of TestJudged.
 type judged struct {
-	voice
+	encoderConfig
 	kind    string
 	chunk   int64
 	samples int
@@ -208,7 +208,7 @@ func judgedCases() []judged {
 	formats := []astiav.SampleFormat{astiav.SampleFormatFltp, astiav.SampleFormatS16P, astiav.SampleFormatS32P}
 	add := func(kind string, rate, channels int, e Encoding) {
 		n := len(all)
-		j := judged{voice{e.at(rate), rate, channels, formats[n%3]}, kind, 98 + 49*int64(n%2), 0}
+		j := judged{encoderConfig{e.at(rate), rate, channels, formats[n%3]}, kind, 98 + 49*int64(n%2), 0}
 		// No whole number of frames, and as many frames whatever the rate.
 		j.samples = 240*blockSize(rate) - 7*n
 		all = append(all, j)
@@ -246,19 +246,19 @@ func TestJudged(t *testing.T) {
 			t.Run(j.String(), func(t *testing.T) {
 				t.Parallel()
 				p := cachedSound(t, j.kind, j.rate, j.channels, 240*blockSize(j.rate)).first(j.samples)
-				serial := encodeSerial(t, j.voice, p)
-				got := engine{plan: j.plan(), most: 2}.encode(t, j.voice, p)
+				serial := encodeSerial(t, j.encoderConfig, p)
+				got := engine{plan: j.plan(), most: 2}.encode(t, j.encoderConfig, p)
 				if len(got.splices) < 1 {
 					t.Errorf("no splices, %d unspliced", got.in)
 				}
 				spliced.Add(int64(len(got.splices)))
 				unspliced.Add(int64(got.in))
-				checkStreams(t, j.voice, serial, got)
-				file := got.file(t, j.voice, j.samples)
+				checkStreams(t, j.encoderConfig, serial, got)
+				file := got.file(t, j.encoderConfig, j.samples)
 				checkDecoders(t, file, j.channels, j.samples)
 
 				want := p.quantized(j.format)
-				one, many := play(t, serial.file(t, j.voice, j.samples), j.channels), play(t, file, j.channels)
+				one, many := play(t, serial.file(t, j.encoderConfig, j.samples), j.channels), play(t, file, j.channels)
 				if db := totalSNR(want, one) - totalSNR(want, many); db > 0.02 {
 					t.Errorf("%.3f dB are lost", db)
 				}
@@ -277,7 +277,7 @@ func TestJudged(t *testing.T) {
 
 // plan has chunks as short as the warm-up allows.
 func (j judged) plan() plan {
-	p := plan{chunks: 1, warmup: warmupFor(j.voice)}
+	p := plan{chunks: 1, warmup: warmupFor(j.encoderConfig)}
 	p.frames = j.chunk + p.warmup - warmup
 	return p
 }

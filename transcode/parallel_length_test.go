@@ -13,7 +13,7 @@ import (
 
 // checkWhole checks what can be said of a stream without decoding it: it has as
 // many frames and, in CBR, bytes as that of one encoder, and all main data is there.
-func checkWhole(t testing.TB, v voice, samples int, got *encoded) {
+func checkWhole(t testing.TB, v encoderConfig, samples int, got *encoded) {
 	t.Helper()
 	if want := lameFrames(int64(samples), blockSize(v.rate)); samples > 0 && int64(len(got.frames)) != want {
 		t.Errorf("%d frames, want %d", len(got.frames), want)
@@ -45,7 +45,7 @@ func TestLengths(t *testing.T) {
 			lengths = append(lengths, at+by)
 		}
 	}
-	for _, v := range []voice{mono, {encoding: VBR(5), rate: 32000, channels: 1, format: astiav.SampleFormatFltp}} {
+	for _, v := range []encoderConfig{mono, {encoding: VBR(5), rate: 32000, channels: 1, format: astiav.SampleFormatFltp}} {
 		t.Run(fmt.Sprint(v.encoding), func(t *testing.T) {
 			t.Parallel()
 			size := blockSize(v.rate)
@@ -118,10 +118,10 @@ func TestPlan(t *testing.T) {
 		}
 		for chunk := int64(1); chunk < min(3*p.chunks, 2000); chunk++ {
 			begin, length := p.begin(chunk), p.splice(chunk+1)-p.splice(chunk)
-			if begin%period != 0 || begin <= p.begin(chunk-1) || p.splice(chunk) != begin+p.warmup {
+			if begin%paddingPeriod != 0 || begin <= p.begin(chunk-1) || p.splice(chunk) != begin+p.warmup {
 				t.Fatalf("%d frames: chunk %d begins at %d", frames, chunk, begin)
 			}
-			if length < 250 || length > longest+2*period+surplus {
+			if length < 250 || length > longestChunk+2*paddingPeriod+surplus {
 				t.Fatalf("%d frames: chunk %d has %d", frames, chunk, length)
 			}
 		}

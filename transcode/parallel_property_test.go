@@ -35,7 +35,7 @@ func unsteady(n int, seed uint64) *pool {
 // if the number of encoders was asked for, the bytes depend on the sound and the
 // chunks alone.
 func TestProperties(t *testing.T) {
-	voices := []voice{
+	configs := []encoderConfig{
 		mono, mono,
 		{VBR(4), 22050, 1, astiav.SampleFormatFltp},
 		{ABR(48), 16000, 1, astiav.SampleFormatS32P},
@@ -45,7 +45,7 @@ func TestProperties(t *testing.T) {
 	}
 	const longest = 420
 	sounds := map[string]pcm{}
-	for _, v := range voices {
+	for _, v := range configs {
 		for _, kind := range []string{"music", "castanets", "pauses"} {
 			sounds[fmt.Sprint(v.rate, v.channels, kind)] = cachedSound(t, kind, v.rate, v.channels, longest*blockSize(v.rate))
 		}
@@ -56,7 +56,7 @@ func TestProperties(t *testing.T) {
 	}
 	before, splices := owners.Load(), 0
 	rapid.Check(t, func(rt *rapid.T) {
-		v := rapid.SampledFrom(voices).Draw(rt, "voice")
+		v := rapid.SampledFrom(configs).Draw(rt, "config")
 		kind := rapid.SampledFrom([]string{"music", "castanets", "pauses"}).Draw(rt, "sound")
 		size := blockSize(v.rate)
 		// Not an IntRange, which would mostly be short.

@@ -171,7 +171,7 @@ func value(f astiav.SampleFormat, v float64) float64 {
 
 func toInt(v, scale float64) int64 { return int64(max(-scale, min(scale-1, math.Round(v*scale)))) }
 
-func newBlock(v voice) (*astiav.Frame, error) {
+func newBlock(v encoderConfig) (*astiav.Frame, error) {
 	quiet()
 	f := astiav.AllocFrame()
 	f.SetSampleFormat(v.format)
@@ -182,7 +182,7 @@ func newBlock(v voice) (*astiav.Frame, error) {
 }
 
 // fillBlock writes the samples from..to-1 into a block.
-func fillBlock(f *astiav.Frame, v voice, p pcm, from, to int) error {
+func fillBlock(f *astiav.Frame, v encoderConfig, p pcm, from, to int) error {
 	f.SetNbSamples(blockSize(v.rate))
 	if err := f.MakeWritable(); err != nil {
 		return err
@@ -207,7 +207,7 @@ func fillBlock(f *astiav.Frame, v voice, p pcm, from, to int) error {
 }
 
 // feed gives a sound to an encoder, batch blocks at a time, and ends it.
-func feed(enc encoder, v voice, p pcm, batch int, each func() error) error {
+func feed(enc encoder, v encoderConfig, p pcm, batch int, each func() error) error {
 	if each == nil {
 		each = func() error { return nil }
 	}
@@ -286,13 +286,13 @@ func poolOf(n int) *pool { return &pool{size: func() int { return n }} }
 func small(frames int64) plan { return plan{frames: frames, chunks: 1, warmup: warmup} }
 
 // run encodes a sound.
-func (g engine) run(ctx context.Context, v voice, p pcm) (*encoded, error) {
+func (g engine) run(ctx context.Context, v encoderConfig, p pcm) (*encoded, error) {
 	s := &encoded{}
 	err := g.runTo(ctx, v, p, s, s.emit)
 	return s, err
 }
 
-func (g engine) runTo(ctx context.Context, v voice, p pcm, s *encoded, emit func([]byte) error) error {
+func (g engine) runTo(ctx context.Context, v encoderConfig, p pcm, s *encoded, emit func([]byte) error) error {
 	if g.pool == nil {
 		g.pool = poolOf(2)
 	}
@@ -325,7 +325,7 @@ func (g engine) runTo(ctx context.Context, v voice, p pcm, s *encoded, emit func
 	return err
 }
 
-func (g engine) encode(t testing.TB, v voice, p pcm) *encoded {
+func (g engine) encode(t testing.TB, v encoderConfig, p pcm) *encoded {
 	t.Helper()
 	s, err := g.run(t.Context(), v, p)
 	if err != nil {
@@ -335,7 +335,7 @@ func (g engine) encode(t testing.TB, v voice, p pcm) *encoded {
 }
 
 // encodeSerial encodes a sound with one LAME.
-func encodeSerial(t testing.TB, v voice, p pcm) *encoded {
+func encodeSerial(t testing.TB, v encoderConfig, p pcm) *encoded {
 	t.Helper()
 	s := &encoded{}
 	e, err := newSerialEncoder(t.Context(), v, poolOf(1), s.emit)
@@ -370,7 +370,7 @@ func relay(t testing.TB, in *encoded) *encoded {
 }
 
 // file writes a stream of so many samples as Convert would, and returns where.
-func (s *encoded) file(t testing.TB, v voice, samples int) string {
+func (s *encoded) file(t testing.TB, v encoderConfig, samples int) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "out.mp3")
 	f, err := os.Create(path)
@@ -405,4 +405,15 @@ func cachedSound(t testing.TB, kind string, rate, channels, n int) pcm {
 	p := makeSound(t, kind, rate, channels, n)
 	sounds.Store(key, p)
 	return p
+}
+
+// leavesNothing fails a test that ends with more owners of C memory than it began
+// with. It is not for tests that run in parallel with others.
+func leavesNothing(t testing.TB) {
+	before := owners.Load()
+	t.Cleanup(func() {
+		if n := owners.Load() - before; n != 0 {
+			t.Errorf("%d owners of C memory are left", n)
+		}
+	})
 }

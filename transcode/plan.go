@@ -11,21 +11,20 @@ const (
 	warmup = 32
 	// longestWarmup is the most that low bit rates may take; see warmupFor.
 	longestWarmup = 192
-	// window is how far before the end of a chunk the splice may lie.
-	window = 16
+	// spliceWindow is how far before the end of a chunk the splice may lie.
+	spliceWindow = 16
 	// onward is how far the left encoder goes on where no splice was found.
 	onward = 16
-	// period is that of the padding of constant bit rates: at 44.1 kHz and its
+	// paddingPeriod is that of the padding of constant bit rates: at 44.1 kHz and its
 	// fractions, frames take their sizes in turn, and after 49 frames the pattern
 	// begins again, whatever the bit rate. (At other sample rates all frames have one
 	// size.) Encoders begin at multiples of it, so that their patterns agree.
-	period = 49
-	// longest is the longest chunk, bound by the memory for its sound: at 44.1 kHz,
-	// 50 s and 17 MiB.
-	longest = 1960
+	paddingPeriod = 49
+	// longestChunk is bound by the memory for its sound: at 44.1 kHz, 50 s and 17 MiB.
+	longestChunk = 1960
 	// surplus is by how much a stream must be longer than promised to get one more
 	// chunk.
-	surplus = 4 * period
+	surplus = 4 * paddingPeriod
 )
 
 // plan is how a stream is cut into chunks. It depends on the length that the
@@ -41,12 +40,12 @@ type plan struct {
 // planFor returns the plan for a stream of a number of frames, or -1 for one of
 // unknown length. Two, four and multiples of twelve chunks use two, three and four
 // processors evenly.
-func planFor(frames int64, v voice) plan {
+func planFor(frames int64, v encoderConfig) plan {
 	p := plan{frames: frames, warmup: warmupFor(v), whole: true}
-	const most = 12 * longest
+	const most = 12 * longestChunk
 	switch {
 	case frames < 0:
-		p.frames, p.chunks, p.whole = longest/2, 1, false
+		p.frames, p.chunks, p.whole = longestChunk/2, 1, false
 	case frames < 600: // 15 s; what an encoder does in some 50 ms
 	case frames < 1600:
 		p.chunks = 2
@@ -61,7 +60,7 @@ func planFor(frames int64, v voice) plan {
 // warmupFor returns the warm-up of a stream. LAME lays by a tenth of each frame until
 // the reservoir is full, which at low bit rates takes long: 75 frames at 32 kb/s.
 // Frames behind a splice that finds it half full would be starved.
-func warmupFor(v voice) int64 {
+func warmupFor(v encoderConfig) int64 {
 	e := v.encoding
 	if e.mode == modeVBR {
 		return warmup // it takes the bits that it needs
@@ -97,7 +96,7 @@ func (p plan) begin(chunk int64) int64 {
 	if p.whole && chunk >= p.chunks {
 		splice += surplus
 	}
-	return max(1, (splice-p.warmup+period/2)/period) * period
+	return max(1, (splice-p.warmup+paddingPeriod/2)/paddingPeriod) * paddingPeriod
 }
 
 // splice returns the frame at which a chunk is meant to begin.

@@ -211,7 +211,7 @@ func crowd(t *testing.T, p *pool) (stop func()) {
 // that is alone goes on from chunk to chunk, and makes what a single one makes.
 func TestFullHouse(t *testing.T) {
 	t.Parallel()
-	for _, v := range []voice{mono, {encoding: VBR(2), rate: 44100, channels: 2, format: mono.format}} {
+	for _, v := range []encoderConfig{mono, {encoding: VBR(2), rate: 44100, channels: 2, format: mono.format}} {
 		p := cachedSound(t, "music", v.rate, v.channels, 700*blockSize(v.rate))
 		want := relay(t, encodeSerial(t, v, p))
 		pool := poolOf(2)

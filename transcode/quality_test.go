@@ -39,7 +39,7 @@ func qualitySound(b testing.TB, kind string, rate, seconds int) pcm {
 
 // qualityRow encodes a sound with one encoder and with several, and returns a row of
 // the table.
-func qualityRow(b testing.TB, kind string, p pcm, v voice, serial *encoded, one pcm, chunk int64) string {
+func qualityRow(b testing.TB, kind string, p pcm, v encoderConfig, serial *encoded, one pcm, chunk int64) string {
 	got := engine{plan: plan{frames: chunk, chunks: 1, warmup: warmupFor(v)}, most: 2}.encode(b, v, p)
 	many := play(b, got.file(b, v, len(p[0])), 2)
 	was, is := frameSNR(p, one, v.rate, len(serial.frames)), frameSNR(p, many, v.rate, len(serial.frames))
@@ -78,10 +78,10 @@ func BenchmarkQuality(b *testing.B) {
 		kinds = append(kinds, "corpus/ordinary/bbb_596s_heaac_remuxed_faststart.mp4")
 	}
 	for b.Loop() {
-		fmt.Printf("Warm-up as for the bit rate, window %d frames; + is better than one encoder.\n\n%s\n", window, qualityHead)
+		fmt.Printf("Warm-up as for the bit rate, window %d frames; + is better than one encoder.\n\n%s\n", spliceWindow, qualityHead)
 		for _, kind := range kinds {
 			for _, e := range []Encoding{CBR(32), CBR(64), CBR(128), CBR(192), VBR(0), VBR(2), VBR(4), ABR(160)} {
-				v := voice{e, 44100, 2, astiav.SampleFormatFltp}
+				v := encoderConfig{e, 44100, 2, astiav.SampleFormatFltp}
 				p := qualitySound(b, kind, v.rate, 120)
 				serial := encodeSerial(b, v, p)
 				fmt.Println(qualityRow(b, kind, p, v, serial, play(b, serial.file(b, v, len(p[0])), 2), 392))

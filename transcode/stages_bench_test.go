@@ -23,7 +23,7 @@ type stages struct {
 	packets []packet
 	frames  []*astiav.Frame // presented
 	target  target
-	voice   voice
+	config  encoderConfig
 	blocks  []*astiav.Frame
 	mp3     [][]byte
 }
@@ -54,7 +54,7 @@ func newStages(b testing.TB, source []byte, o Options) *stages {
 		s.frames = append(s.frames, f.Clone())
 	}
 	s.must(b, s.resample(func(r *resampler, block *astiav.Frame) *astiav.Frame {
-		s.voice = voice{encoding: o.Encoding.at(rate), rate: rate, channels: channels, format: r.format}
+		s.config = encoderConfig{encoding: o.Encoding.at(rate), rate: rate, channels: channels, format: r.format}
 		s.blocks = append(s.blocks, block)
 		another, err := r.block()
 		s.must(b, err)
@@ -99,7 +99,7 @@ func (s *stages) convert(b testing.TB, clock func() time.Duration, read, lame *t
 	c := &conversion{opts: s.options, limits: s.c.limits, src: src, dst: new(nowhere)}
 	defer c.close()
 	s.must(b, c.open())
-	c.settings = Settings{Encoding: s.voice.encoding, SampleRate: s.target.rate, Channels: s.target.channels}
+	c.settings = Settings{Encoding: s.config.encoding, SampleRate: s.target.rate, Channels: s.target.channels}
 	before := clock()
 	p := s.present(b, c)
 	*read += clock() - before
@@ -107,7 +107,7 @@ func (s *stages) convert(b testing.TB, clock func() time.Duration, read, lame *t
 	r, err := newResampler(p.held, s.target)
 	s.must(b, err)
 	defer r.close()
-	l, err := newLAME(s.voice, batchBlocks)
+	l, err := newLAME(s.config, batchBlocks)
 	s.must(b, err)
 	defer l.close()
 	s.must(b, c.newMuxer(c.infoHeader(c.settings), promise{}))
@@ -251,7 +251,7 @@ func (s *stages) resample(take func(*resampler, *astiav.Frame) *astiav.Frame) er
 
 // encode makes MP3 of the blocks with one LAME.
 func (s *stages) encode(take func([]byte) error) error {
-	e, err := newSerialEncoder(s.c.src.ctx, s.voice, processors, take)
+	e, err := newSerialEncoder(s.c.src.ctx, s.config, processors, take)
 	if err != nil {
 		return err
 	}
@@ -285,7 +285,7 @@ func (s *stages) lay() error {
 // mux writes the file.
 func (s *stages) mux() error {
 	c := &conversion{opts: s.options, limits: s.c.limits, src: s.c.src, dst: new(nowhere), file: s.c.file, decoder: s.c.decoder}
-	c.settings = Settings{Encoding: s.voice.encoding, SampleRate: s.target.rate, Channels: s.target.channels}
+	c.settings = Settings{Encoding: s.config.encoding, SampleRate: s.target.rate, Channels: s.target.channels}
 	if err := c.newMuxer(c.infoHeader(c.settings), promise{}); err != nil {
 		return err
 	}

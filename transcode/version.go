@@ -37,7 +37,7 @@ var lameVersion = sync.OnceValue(func() string {
 		}
 		return nil
 	}
-	v := voice{encoding: CBR(320), rate: 44100, channels: 1, format: astiav.SampleFormatS16P}
+	v := encoderConfig{encoding: CBR(320), rate: 44100, channels: 1, format: astiav.SampleFormatS16P}
 	enc, err := newSerialEncoder(context.Background(), v, processors, look)
 	if err != nil {
 		return ""
