@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -19,6 +17,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,24 +32,7 @@ type fixture struct {
 	url   string
 	db    *sqldb.DB
 	store *accountstore.Store
-	log   *logBuffer
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log   *testserver.Output
 }
 
 // serve starts a service with changes to its settings.
@@ -70,7 +52,7 @@ func serve(t *testing.T, change func(*Config, *Deps)) *fixture {
 // serveOn starts a service on a database that is there.
 func serveOn(t *testing.T, db *sqldb.DB, change func(*Config, *Deps)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, db: db, store: accountstore.New(db), log: &logBuffer{}}
+	f := &fixture{t: t, db: db, store: accountstore.New(db), log: &testserver.Output{}}
 	key, err := NewKey()
 	if err != nil {
 		t.Fatal(err)

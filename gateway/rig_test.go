@@ -29,6 +29,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -310,27 +311,10 @@ type rig struct {
 	wire     *wire
 	links    *link.Signer
 	faults   *faults
-	log      *syncBuffer
+	log      *testserver.Output
 	contract *contract
 	stop     context.CancelFunc
 	ended    chan struct{} // closed when the server has ended
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func newRig(t *testing.T, change func(*gateway.Config)) *rig {
@@ -353,7 +337,7 @@ func newRigOf(t *testing.T, change func(*gateway.Config), parts func(*gateway.De
 	f := &faults{}
 	r := &rig{
 		folder: folder, jobs: newStore(t), bucket: bucket, queue: &tasks{faults: f}, wire: &wire{faults: f}, links: links, faults: f,
-		log: &syncBuffer{}, stop: stop, ended: make(chan struct{}),
+		log: &testserver.Output{}, stop: stop, ended: make(chan struct{}),
 	}
 	config := gateway.Config{Poll: 50 * time.Millisecond}
 	if change != nil {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -325,21 +324,14 @@ func TestShutdown(t *testing.T) {
 	}{{"without grace", -1}, {"with grace", 10 * time.Second}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			redis := embedded.Redis()
-			t.Cleanup(redis.Close)
-			client, err := queue.Open(redis.Address())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = client.Close() })
 			r := newRig(t)
-			r.queue.forward = client
+			client, redis := r.forward()
 			r.bucket.reading = slowly
 			id := r.upload(pcm(30), job.Settings{})
 			if err := client.Convert(t.Context(), id, 0, 0); err != nil {
 				t.Fatal(err)
 			}
-			stop := serve(t, redis.Address(), c.grace, r.worker(func(c *worker.Config) { c.Name = "first" }))
+			stop := serve(t, redis, c.grace, r.worker(func(c *worker.Config) { c.Name = "first" }))
 			r.running(id)
 			began := time.Now()
 			if err := stop(); err != nil {
@@ -362,7 +354,7 @@ func TestShutdown(t *testing.T) {
 			}
 			r.asked("convert " + id + "/1")
 			r.holds(job.SourceKey(id))
-			serve(t, redis.Address(), 0, r.worker(func(c *worker.Config) { c.Name = "second" }))
+			serve(t, redis, 0, r.worker(func(c *worker.Config) { c.Name = "second" }))
 			eventually(t, "another worker finishes it", func() bool { return r.get(id).State == job.Succeeded })
 			if j := r.get(id); j.Attempt != 2 || j.Tries != 1 {
 				t.Errorf("%+v", j)

@@ -1,7 +1,6 @@
 package worker_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,17 +9,19 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
+	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
@@ -33,25 +34,7 @@ type rig struct {
 	bucket *bucket
 	queue  *tasks
 	dir    string // of the bucket
-	log    *lockedBuffer
-}
-
-// lockedBuffer is a log that tests read.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log    *testserver.Output
 }
 
 func newRig(t testing.TB) *rig {
@@ -96,7 +79,7 @@ func newRigIn(t testing.TB, url, dir string) *rig {
 	t.Cleanup(func() { _ = b.Close() })
 	f := &faults{}
 	r := &rig{
-		t: t, dir: dir, log: &lockedBuffer{},
+		t: t, dir: dir, log: &testserver.Output{},
 		jobs:   &store{Store: jobstore.New(db), faults: f},
 		bucket: &bucket{Bucket: b, faults: f},
 		queue:  &tasks{faults: f},
@@ -253,6 +236,20 @@ func (r *rig) object(key string) []byte {
 		r.t.Fatal(err)
 	}
 	return b
+}
+
+// forward makes a rig's tasks go to a queue of its own too, on the Redis inside.
+func (r *rig) forward() (*queue.Client, redisconn.Address) {
+	r.t.Helper()
+	redis := embedded.Redis()
+	r.t.Cleanup(redis.Close)
+	client, err := queue.Open(redis.Address())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = client.Close() })
+	r.queue.forward = client
+	return client, redis.Address()
 }
 
 // eventually waits for a condition.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
@@ -187,22 +186,15 @@ func TestRemindRace(t *testing.T) {
 // TestFlushedRedis: with all its data lost, the queue learns of the jobs again.
 func TestFlushedRedis(t *testing.T) {
 	t.Parallel()
-	redis := embedded.Redis()
-	t.Cleanup(redis.Close)
-	client, err := queue.Open(redis.Address())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Close() })
 	r := newRig(t)
-	r.queue.forward = client
+	client, redis := r.forward()
 	for range 3 {
 		id := r.upload(fixture(t, "media/aac-tiny.m4a"), job.Settings{})
 		if err := client.Convert(t.Context(), id, 0, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
-	flush(t, redis.Address())
+	flush(t, redis)
 	depth := func() int {
 		d, err := client.Depth(t.Context(), queue.Convert)
 		if err != nil {
@@ -218,7 +210,7 @@ func TestFlushedRedis(t *testing.T) {
 	if d := depth(); d != 3 {
 		t.Fatalf("%d tasks, want 3", d)
 	}
-	serve(t, redis.Address(), 0, r.worker())
+	serve(t, redis, 0, r.worker())
 	eventually(t, "all are converted", func() bool {
 		done, err := r.jobs.List(t.Context(), job.Query{State: job.Succeeded, Limit: 10})
 		return err == nil && len(done) == 3

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,30 +18,13 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/app/apptest"
 	"github.com/mp3lathe/mp3lathe/internal/client"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
-
-// logbook is what a command prints, while it runs.
-type logbook struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // served is a "serve" that runs in this process.
 type served struct {
 	url, dir       string
-	stdout, stderr *logbook
+	stdout, stderr *testserver.Output
 	end            context.CancelFunc // as a signal does
 	code           chan int
 }
@@ -51,7 +33,7 @@ type served struct {
 // stops it.
 func serve(t *testing.T, dir string, args ...string) *served {
 	t.Helper()
-	s := &served{dir: dir, stdout: &logbook{}, stderr: &logbook{}, code: make(chan int, 1)}
+	s := &served{dir: dir, stdout: &testserver.Output{}, stderr: &testserver.Output{}, code: make(chan int, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
 // wrongPassword is a URL with another password than it should have.
@@ -27,19 +25,8 @@ func wrongPassword(t *testing.T, raw string) string {
 // runs, is told by the log and by /readyz. No password is told.
 func TestWrongPasswords(t *testing.T) {
 	ctx := within(t, 3*time.Minute)
-	maria, err := testserver.MariaDB(ctx)
-	must(t, err)
-	t.Cleanup(func() { must(t, maria.Stop()) })
-	redis, err := testserver.Redis(ctx)
-	must(t, err)
-	t.Cleanup(func() { must(t, redis.Stop()) })
-	s3, err := testserver.S3(ctx)
-	must(t, err)
-	t.Cleanup(func() { must(t, s3.Stop()) })
-	database, err := maria.NewDatabase(ctx)
-	must(t, err)
-	bucket, err := s3.NewBucket(ctx, "mp3lathe")
-	must(t, err)
+	on := stores(t, ctx)
+	database, redis, s3, bucket := on.database, on.redis, on.s3, on.bucket
 	front := freeAddress(t)
 	base := []string{
 		"MP3LATHE_DATABASE=" + database, "MP3LATHE_REDIS=" + redis.URL, "MP3LATHE_BUCKET=" + bucket,
@@ -76,7 +63,7 @@ func TestWrongPasswords(t *testing.T) {
 		if strings.Contains(p.out.String(), "geheim0815") {
 			t.Errorf("%s: the log tells the password\n%s", part, p.out)
 		}
-		t.Log(p.out.tail())
+		t.Log(p.tail())
 	}
 }
 

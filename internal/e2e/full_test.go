@@ -78,7 +78,7 @@ func TestFullDisk(t *testing.T) {
 		s.url = strings.TrimSpace(string(b))
 		select {
 		case <-p.done:
-			t.Fatalf("it ended\n%s", p.out.tail())
+			t.Fatalf("it ended\n%s", p.tail())
 		default:
 		}
 		return err == nil && s.url != ""

@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
 // programs are the paths of the programs under test, built once with the race
@@ -57,7 +59,7 @@ func TestMain(m *testing.M) {
 type service struct {
 	name      string
 	cmd       *exec.Cmd
-	out       *output
+	out       *testserver.Output
 	done      chan struct{}
 	forgotten bool // its end has been looked at
 }
@@ -76,7 +78,7 @@ func run(t *testing.T, program string, env []string, args ...string) *service {
 // start is run for a command.
 func start(t *testing.T, name string, cmd *exec.Cmd, env []string) *service {
 	t.Helper()
-	s := &service{name: name, cmd: cmd, out: &output{}, done: make(chan struct{})}
+	s := &service{name: name, cmd: cmd, out: &testserver.Output{}, done: make(chan struct{})}
 	// Nothing of the environment reaches the programs but what the test gives.
 	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GORACE=halt_on_error=1"}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
@@ -108,11 +110,11 @@ func (s *service) stop(t *testing.T) {
 	case <-time.After(60 * time.Second):
 		_ = s.cmd.Process.Kill()
 		<-s.done
-		t.Errorf("%s did not stop within a minute\n%s", s.name, s.out.tail())
+		t.Errorf("%s did not stop within a minute\n%s", s.name, s.tail())
 		return
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("%s ended with %v\n%s", s.name, s.cmd.ProcessState, s.out.tail())
+		t.Errorf("%s ended with %v\n%s", s.name, s.cmd.ProcessState, s.tail())
 	}
 }
 
@@ -122,26 +124,9 @@ func (s *service) kill() {
 	<-s.done
 }
 
-// output is all that a program printed.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-func (o *output) tail() string {
-	lines := strings.Split(o.String(), "\n")
+// tail is the end of what it printed.
+func (s *service) tail() string {
+	lines := strings.Split(s.out.String(), "\n")
 	return strings.Join(lines[max(len(lines)-40, 0):], "\n")
 }
 

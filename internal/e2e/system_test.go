@@ -34,10 +34,16 @@ type system struct {
 	secrets  []string // that no log may hold
 }
 
-// fleet starts the four services as processes on servers of their own.
-func fleet(t *testing.T) *system {
+// servers are those that all programs share, with a new database and bucket.
+type servers struct {
+	database, bucket string
+	redis            *testserver.RedisServer
+	s3               *testserver.S3Server
+}
+
+// stores starts them for the length of a test.
+func stores(t *testing.T, ctx context.Context) servers {
 	t.Helper()
-	ctx := within(t, 3*time.Minute)
 	maria, err := testserver.MariaDB(ctx)
 	must(t, err)
 	t.Cleanup(func() { must(t, maria.Stop()) })
@@ -47,15 +53,24 @@ func fleet(t *testing.T) *system {
 	s3, err := testserver.S3(ctx)
 	must(t, err)
 	t.Cleanup(func() { must(t, s3.Stop()) })
+	database, err := maria.NewDatabase(ctx)
+	must(t, err)
+	bucket, err := s3.NewBucket(ctx, "mp3lathe")
+	must(t, err)
+	return servers{database: database, bucket: bucket, redis: redis, s3: s3}
+}
+
+// fleet starts the four services as processes on servers of their own.
+func fleet(t *testing.T) *system {
+	t.Helper()
+	ctx := within(t, 3*time.Minute)
+	on := stores(t, ctx)
+	database, redis, s3, bucket := on.database, on.redis, on.s3, on.bucket
 	const smtpPassword = "smtp-secret-0815"
 	smtp, err := testserver.SMTP(testserver.SMTPConfig{Security: "starttls", User: "mp3", Password: smtpPassword})
 	must(t, err)
 	t.Cleanup(func() { must(t, smtp.Close()) })
 
-	database, err := maria.NewDatabase(ctx)
-	must(t, err)
-	bucket, err := s3.NewBucket(ctx, "mp3lathe")
-	must(t, err)
 	dir := t.TempDir()
 	file := func(name, content string) string {
 		path := filepath.Join(dir, name)
@@ -152,7 +167,7 @@ func (s *system) wait(t *testing.T) {
 		for _, p := range s.services {
 			select {
 			case <-p.done:
-				t.Fatalf("%s ended at its start: %s", p.name, p.out.tail())
+				t.Fatalf("%s ended at its start: %s", p.name, p.tail())
 			default:
 			}
 		}

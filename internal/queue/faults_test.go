@@ -43,7 +43,7 @@ func TestRedisComesAndGoes(t *testing.T) {
 	}
 	c := open(t, redisconn.At(server.URL))
 	var seen calls
-	var log logbook
+	var log testserver.Output
 	stop := serve(t, redisconn.At(server.URL), Convert, ServerConfig{Logger: newLog(&log)}, seen.handler)
 	eventually(t, "the log says that Redis is away", func() bool {
 		return strings.Contains(log.String(), "redis does not answer")
@@ -206,7 +206,7 @@ func TestWrongPasswordIsNoBusyLoop(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	var log logbook
+	var log testserver.Output
 	stop := serve(t, redisconn.At("redis://:wrong@"+m.Addr()), Convert, ServerConfig{Logger: newLog(&log)}, (&calls{}).handler)
 	eventually(t, "the log says so", func() bool { return strings.Contains(log.String(), "redis does not answer") })
 	time.Sleep(500 * time.Millisecond)

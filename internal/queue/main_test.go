@@ -155,25 +155,6 @@ func (c *calls) handler(_ context.Context, id string, attempt int) error {
 	return nil
 }
 
-// logbook is a log that tests read.
-type logbook struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, p...)
-	return len(p), nil
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b)
-}
-
 func newLog(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }

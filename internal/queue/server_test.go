@@ -15,13 +15,14 @@ import (
 	"github.com/hibiken/asynq"
 
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
 func TestFailingTaskIsTriedAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, at redisconn.Address) {
 		c := open(t, at)
 		var seen calls
-		var log logbook
+		var log testserver.Output
 		serve(t, at, Convert, ServerConfig{Backoff: 10 * time.Millisecond, Logger: newLog(&log)},
 			func(ctx context.Context, id string, attempt int) error {
 				if LastTry(ctx) {

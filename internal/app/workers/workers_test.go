@@ -24,6 +24,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
@@ -32,30 +33,12 @@ var _ worker.SweepBucket = bucket{}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logbook is a log that tests read.
-type logbook struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // newParts opens the embedded parts.
-func newParts(t *testing.T) (*app.Parts, *logbook) {
+func newParts(t *testing.T) (*app.Parts, *testserver.Output) {
 	t.Helper()
 	redis := embedded.Redis()
 	t.Cleanup(redis.Close)
-	log := &logbook{}
+	log := &testserver.Output{}
 	p := &app.Parts{Log: slog.New(slog.NewTextHandler(log, nil))}
 	t.Cleanup(func() {
 		if err := p.Close(); err != nil {
