@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"time"
 
 	"github.com/asticode/go-astiav"
@@ -206,7 +207,7 @@ func (c *conversion) newEncoder(r *resampler) (encoder, error) {
 	p, most := planFor(frames, v), c.opts.Parallelism
 	// Where there is a processor for one encoder only, a short file is done before
 	// that changes, and a single encoder has less to look after.
-	busy := processors.free() < 2 && (p.short() || processors.size() == 1)
+	busy := processors.free() < 2 && (p.short() || runtime.GOMAXPROCS(0) == 1)
 	if p.serial() || most == 1 || most == 0 && busy {
 		return newSerialEncoder(c.src.ctx, v, processors, c.frame)
 	}

@@ -82,25 +82,28 @@ const (
 	CodeIO          Code = "io_error"
 )
 
+// codeTable are the errors that have codes.
+var codeTable = []struct {
+	err  error
+	code Code
+}{
+	{ErrNoAudio, CodeNoAudio},
+	{ErrInvalidData, CodeInvalidData},
+	{ErrTruncated, CodeTruncated},
+	{ErrUnsupported, CodeUnsupported},
+	{ErrEncrypted, CodeEncrypted},
+	{ErrLimit, CodeLimit},
+	{ErrOptions, CodeOptions},
+	{context.Canceled, CodeCanceled},
+	{context.DeadlineExceeded, CodeTimeout},
+}
+
 // CodeOf returns the code of an error of this package, and "" for nil. What is
 // not the source's, the options' or the context's fault is [CodeIO]: the
 // caller's reader or writer failed, or the machine did, and another try may
 // succeed.
 func CodeOf(err error) Code {
-	for _, c := range []struct {
-		err  error
-		code Code
-	}{
-		{ErrNoAudio, CodeNoAudio},
-		{ErrInvalidData, CodeInvalidData},
-		{ErrTruncated, CodeTruncated},
-		{ErrUnsupported, CodeUnsupported},
-		{ErrEncrypted, CodeEncrypted},
-		{ErrLimit, CodeLimit},
-		{ErrOptions, CodeOptions},
-		{context.Canceled, CodeCanceled},
-		{context.DeadlineExceeded, CodeTimeout},
-	} {
+	for _, c := range codeTable {
 		if errors.Is(err, c.err) {
 			return c.code
 		}
@@ -109,4 +112,16 @@ func CodeOf(err error) Code {
 		return ""
 	}
 	return CodeIO
+}
+
+// ErrOf returns the error that a code stands for, the other way around: one of this
+// package's or of package context's; nil for [CodeIO], which has none, and for what
+// is no code.
+func ErrOf(code Code) error {
+	for _, c := range codeTable {
+		if c.code == code {
+			return c.err
+		}
+	}
+	return nil
 }

@@ -90,7 +90,9 @@ import "C"
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/asticode/go-astiav"
 )
@@ -100,7 +102,7 @@ import (
 var owners atomic.Int64
 
 // errNoMemory means that an allocation in C failed.
-var errNoMemory = errors.New("libav is out of memory")
+var errNoMemory = fmt.Errorf("libav is out of memory: %w", syscall.ENOMEM)
 
 // What go-astiav does not reach of a frame, or reaches only for eight channels
 // (it passes AVFrame.data where extended_data is meant), or at the price of an

@@ -77,7 +77,7 @@ type Options struct {
 	// Progress is called from the converting goroutine, at most ten times a
 	// second and once at the end. nil asks for no progress. It must be quick:
 	// the conversion waits for it.
-	Progress func(Progress)
+	Progress func(Progress) `json:"-"`
 }
 
 // maxParallelism bounds what a wrong number can cost.

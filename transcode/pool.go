@@ -30,7 +30,24 @@ type turn struct {
 
 // processors is the pool of this process. GOMAXPROCS can change while it runs, with
 // the limits of a container.
-var processors = &pool{size: func() int { return runtime.GOMAXPROCS(0) }}
+var processors = &pool{size: encoders}
+
+// encodersLimit is what LimitEncoders was told; 0 is no limit.
+var encodersLimit atomic.Int64
+
+// LimitEncoders sets how many encoders, those of all conversions of this process
+// together, may be at work at the same time from now on, so that processes can share
+// the processors of a machine. 0, the initial value, is as many as GOMAXPROCS; more
+// than that are never at work.
+func LimitEncoders(n int) { encodersLimit.Store(int64(max(0, n))) }
+
+func encoders() int {
+	n := runtime.GOMAXPROCS(0)
+	if most := int(encodersLimit.Load()); most > 0 {
+		return min(n, most)
+	}
+	return n
+}
 
 // share is what one conversion has of a pool.
 type share struct {

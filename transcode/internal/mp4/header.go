@@ -20,6 +20,9 @@ func (f *File) Header(t *Track, description int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.kind == "mdhd" {
+			forgetTimes(raw)
+		}
 		return appendBox(nil, b.kind, raw), nil
 	}
 	var parts [4][]byte
@@ -46,6 +49,19 @@ func (f *File) Header(t *Track, description int) ([]byte, error) {
 	trak = appendBox(trak, "mdia", mdia)
 	trak = append(trak, parts[3]...)
 	return f.header(appendBox(nil, "trak", trak)), nil
+}
+
+// forgetTimes clears the times of creation and modification in an mdhd (ISO/IEC
+// 14496-12, 8.4.2). To put one into words, libav asks the C library, and that reads
+// the time zone's file, which a process that may open no file must not.
+func forgetTimes(mdhd []byte) {
+	n := 12
+	if len(mdhd) > 0 && mdhd[0] == 1 {
+		n = 20
+	}
+	if len(mdhd) >= n {
+		clear(mdhd[4:n])
+	}
 }
 
 // TagsHeader returns a small file that has nothing but the movie's tags, without
