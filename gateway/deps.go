@@ -45,6 +45,9 @@ type JobReader interface {
 type JobMaker interface {
 	Insert(ctx context.Context, j job.Job) (job.Job, error)
 	Retry(ctx context.Context, id string) (job.Job, error)
+	// Quarantined reports whether a file, by the SHA-256 of its bytes, is one with
+	// which conversions have crashed.
+	Quarantined(ctx context.Context, sha256 string) (bool, error)
 }
 
 // JobEnder cancels jobs that are active and removes those that are not.

@@ -61,6 +61,7 @@ type store interface {
 	Succeed(ctx context.Context, id string, attempt int, r job.Result, retention time.Duration) (job.Job, error)
 	Fail(ctx context.Context, id string, attempt int, f job.Failure, retention time.Duration) (job.Job, error)
 	Expire(ctx context.Context, id string) (job.Job, error)
+	CountCrash(ctx context.Context, sha256, id string, attempt int, code job.Code) (int, error)
 }
 
 // faults are what a test lets go wrong, by the name of the method. It is called

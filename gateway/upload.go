@@ -206,6 +206,9 @@ func (u *upload) broken(err error) *httpapi.Problem {
 
 // finish makes the job of a file that has come whole.
 func (u *upload) finish(j job.Job) (job.Job, error) {
+	if err := u.checkQuarantine(); err != nil {
+		return job.Job{}, err
+	}
 	if err := u.object.Commit(); err != nil {
 		u.remove() // for the case that only the answer was lost
 		return job.Job{}, httpapi.Trouble(err)
@@ -226,6 +229,20 @@ func (u *upload) finish(j job.Job) (job.Job, error) {
 	}
 	u.g.enqueue(u.ctx, made)
 	return made, nil
+}
+
+// checkQuarantine refuses a file that has crashed the converter before.
+func (u *upload) checkQuarantine() error {
+	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
+	defer cancel()
+	switch yes, err := u.g.jobs.Quarantined(ctx, u.sha256); {
+	case err != nil:
+		return httpapi.Trouble(err)
+	case yes:
+		why := job.Failure{Code: job.Quarantined}
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, string(why.Code), why.Sentence()+" "+why.Advice())
+	}
+	return nil
 }
 
 // remove deletes the file of a job that was not made. If that fails the sweeper

@@ -16,6 +16,13 @@ const (
 	BadOptions  Code = "bad_options"
 	// TimedOut: the conversion took longer than a worker may spend on one job.
 	TimedOut Code = "timed_out"
+	// Crashed: the process that converted ended out of order, more than once.
+	Crashed Code = "crashed"
+	// OutOfMemory: the conversion wanted more memory than one job may have, more than
+	// once.
+	OutOfMemory Code = "out_of_memory"
+	// Quarantined: the same bytes have crashed the converter before.
+	Quarantined Code = "quarantined"
 	// SourceMissing: the upload is not in the bucket any more.
 	SourceMissing Code = "source_missing"
 
@@ -42,7 +49,8 @@ type Failure struct {
 // Codes returns all codes.
 func Codes() []Code {
 	return []Code{
-		NoAudio, InvalidData, Truncated, Unsupported, Encrypted, Limit, BadOptions, TimedOut, SourceMissing,
+		NoAudio, InvalidData, Truncated, Unsupported, Encrypted, Limit, BadOptions, TimedOut,
+		Crashed, OutOfMemory, Quarantined, SourceMissing,
 		Storage, StorageFull, WorkerLost, Internal,
 	}
 }
@@ -67,6 +75,9 @@ var words = map[Code]struct{ what, advice string }{
 	Limit:         {"The file goes beyond what one job may cost.", "Convert a part of it with start and end."},
 	BadOptions:    {"The settings do not fit the file.", "Change them and upload it again."},
 	TimedOut:      {"The conversion took too long and was stopped.", "Convert a part of the file with start and end."},
+	Crashed:       {"The file made the converter crash.", "If it plays elsewhere, save it again as MP4 there and upload that."},
+	OutOfMemory:   {"The conversion needed more memory than one job may have.", "If the file plays elsewhere, save it again as MP4 there and upload that."},
+	Quarantined:   {"The file has stopped the converter before, and is not tried again.", "If it plays elsewhere, save it again as MP4 there and upload that."},
 	SourceMissing: {"The uploaded file is no longer there.", "Upload it again."},
 	Storage:       {"The storage could not be reached.", "Try again later; the upload is kept for a while."},
 	StorageFull:   {"The service has no room left for the MP3.", "Tell its administrators, or try again later; the upload is kept for a while."},

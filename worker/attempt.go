@@ -86,8 +86,23 @@ func (w *Worker) heartbeat(ctx context.Context, j job.Job, p job.Progress, ends 
 	return w.deps.Jobs.Heartbeat(ctx, j.ID, j.Attempt, p, w.cfg.Lease)
 }
 
+// checkQuarantine refuses a source that is quarantined.
+func (w *Worker) checkQuarantine(ctx context.Context, j job.Job) error {
+	if j.SourceSHA256 == "" {
+		return nil
+	}
+	yes, err := w.deps.Jobs.Quarantined(ctx, j.SourceSHA256)
+	if err == nil && yes {
+		err = errQuarantined
+	}
+	return err
+}
+
 // convert reads the source, converts it and stores the MP3.
 func (w *Worker) convert(ctx context.Context, j job.Job, progress func(transcode.Progress)) (job.Result, error) {
+	if err := w.checkQuarantine(ctx, j); err != nil {
+		return job.Result{}, err
+	}
 	src, err := w.deps.Bucket.open(ctx, job.SourceKey(j.ID))
 	if err != nil {
 		return job.Result{}, readFault(err)
@@ -104,7 +119,7 @@ func (w *Worker) convert(ctx context.Context, j job.Job, progress func(transcode
 	opts.Limits = bounded(w.cfg.Limits, j.Settings.MaxDuration)
 	opts.Parallelism = w.cfg.Parallelism
 	opts.Progress = progress
-	r, err := transcode.Convert(ctx, sink{ctx, dst}, source{src}, &opts)
+	r, err := w.deps.Convert(ctx, sink{ctx, dst}, source{src}, &opts)
 	if err != nil {
 		return job.Result{}, err
 	}

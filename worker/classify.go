@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/mp3lathe/mp3lathe/internal/cage"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
@@ -18,6 +19,8 @@ var (
 	errTimedOut = errors.New("the attempt took too long")
 	// errMissing: there is no such upload.
 	errMissing = errors.New("the source is missing")
+	// errQuarantined: conversions of the same bytes have crashed.
+	errQuarantined = errors.New("the source is quarantined")
 	// errTags: the tags are so large that the header frame behind them is out of
 	// the sink's reach when it is to be completed.
 	errTags = errors.New("the tags are too large")
@@ -82,12 +85,33 @@ func (s sink) Seek(offset int64, whence int) (int64, error) {
 	return n, fmt.Errorf("%w: %w", errTags, err)
 }
 
+// crashed returns the code of an attempt that did not end by itself: that its process
+// crashed, went beyond its limits, or took too long. "" is every other end.
+func crashed(err error) job.Code {
+	var fault *cage.Fault
+	switch {
+	case errors.Is(err, errTimedOut):
+		return job.TimedOut
+	case !errors.As(err, &fault):
+		return ""
+	}
+	switch fault.Kind {
+	case cage.OutOfMemory:
+		return job.OutOfMemory
+	case cage.TimedOut:
+		return job.TimedOut
+	}
+	return job.Crashed
+}
+
 // failure says what an attempt failed of, without a word about the machine.
 func failure(err error) job.Failure {
 	var storage *storageError
 	switch {
-	case errors.Is(err, errTimedOut):
-		return job.Failure{Code: job.TimedOut}
+	case errors.Is(err, errQuarantined):
+		return job.Failure{Code: job.Quarantined}
+	case crashed(err) != "":
+		return job.Failure{Code: crashed(err)}
 	case errors.Is(err, errMissing):
 		return job.Failure{Code: job.SourceMissing}
 	case errors.Is(err, errTags):

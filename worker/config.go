@@ -69,11 +69,14 @@ type SweepConfig struct {
 	OrphanInterval time.Duration
 }
 
+// DefaultTimeout is that of [Config].Timeout.
+const DefaultTimeout = 2 * time.Hour
+
 func (c Config) withDefaults() Config {
 	standard(&c.Name, "worker")
 	standard(&c.Lease, 30*time.Second)
 	standard(&c.Heartbeat, min(400*time.Millisecond, c.Lease/5))
-	standard(&c.Timeout, 2*time.Hour)
+	standard(&c.Timeout, DefaultTimeout)
 	standard(&c.MaxTries, 5)
 	standard(&c.Backoff, 5*time.Second)
 	standard(&c.MaxBackoff, 5*time.Minute)

@@ -11,6 +11,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/job"
+	"github.com/mp3lathe/mp3lathe/transcode"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
 
@@ -94,7 +95,7 @@ func TestFence(t *testing.T) {
 				return nil
 			})
 			w1, err := worker.New(cfg, worker.Deps{
-				Jobs: beats, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](first),
+				Jobs: beats, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](first), Convert: transcode.Convert,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -268,7 +269,7 @@ func TestHeartbeatsFail(t *testing.T) {
 		cfg := r.config()
 		lease(&cfg)
 		w, err := worker.New(cfg, worker.Deps{
-			Jobs: hanging, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](r.bucket),
+			Jobs: hanging, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](r.bucket), Convert: transcode.Convert,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/job"
+	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
 // Deps are the parts that a worker works with; all are needed.
@@ -14,13 +15,20 @@ type Deps struct {
 	Queue  Queue
 	Hints  Publisher
 	Bucket Bucket
+	// Convert is [transcode.Convert], or that of a cage.
+	Convert Converter
 }
+
+// Converter converts a source. Its error is an [*transcode.Error], or a [*cage.Fault]
+// if the process that converted has ended out of order.
+type Converter func(ctx context.Context, dst io.Writer, src io.ReadSeeker, opts *transcode.Options) (*transcode.Result, error)
 
 // Jobs keeps the jobs. Whoever does not hold a job (any more) is refused with an
 // error that wraps [job.ErrLost].
 type Jobs interface {
 	Claimer
 	Ender
+	Quarantine
 }
 
 // Claimer takes jobs, holds them and brings them to success.
@@ -38,6 +46,16 @@ type Ender interface {
 	Fail(ctx context.Context, id string, attempt int, f job.Failure, retention time.Duration) (job.Job, error)
 	// Release queues the job again; with a nil why the attempt does not count.
 	Release(ctx context.Context, id string, attempt int, after time.Duration, why *job.Failure) (job.Job, error)
+}
+
+// Quarantine keeps the files with which conversions have crashed.
+type Quarantine interface {
+	// CountCrash returns how many attempts at a file have crashed. One counts once.
+	CountCrash(ctx context.Context, sha256, id string, attempt int, code job.Code) (int, error)
+	// Crashed queues the job again; the attempt does not count as a try.
+	Crashed(ctx context.Context, id string, attempt int, after time.Duration, why job.Failure) (job.Job, error)
+	// Quarantined reports whether a file has crashed too often to be tried again.
+	Quarantined(ctx context.Context, sha256 string) (bool, error)
 }
 
 // Queue tells workers and notifiers of a job; attempt is the number made so far.

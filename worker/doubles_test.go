@@ -123,6 +123,13 @@ func (s *store) Release(ctx context.Context, id string, attempt int, after time.
 	return s.Store.Release(ctx, id, attempt, after, why)
 }
 
+func (s *store) CountCrash(ctx context.Context, sha256, id string, attempt int, code job.Code) (int, error) {
+	if err := s.at("CountCrash"); err != nil {
+		return 0, err
+	}
+	return s.Store.CountCrash(ctx, sha256, id, attempt, code)
+}
+
 func (s *store) Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error) {
 	if err := s.at("Requeue"); err != nil {
 		return job.Job{}, err

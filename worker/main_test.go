@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
@@ -34,6 +35,7 @@ var discard = slog.New(slog.DiscardHandler)
 var mariadb *testserver.MariaDBServer
 
 func TestMain(m *testing.M) {
+	planted.Enter()
 	code, err := run(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

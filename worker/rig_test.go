@@ -23,6 +23,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
+	"github.com/mp3lathe/mp3lathe/transcode"
 	"github.com/mp3lathe/mp3lathe/worker"
 )
 
@@ -34,7 +35,9 @@ type rig struct {
 	bucket *bucket
 	queue  *tasks
 	dir    string // of the bucket
-	log    *testserver.Output
+	// convert is what the workers convert with.
+	convert worker.Converter
+	log     *testserver.Output
 }
 
 func newRig(t testing.TB) *rig {
@@ -79,7 +82,7 @@ func newRigIn(t testing.TB, url, dir string) *rig {
 	t.Cleanup(func() { _ = b.Close() })
 	f := &faults{}
 	r := &rig{
-		t: t, dir: dir, log: &testserver.Output{},
+		t: t, dir: dir, log: &testserver.Output{}, convert: transcode.Convert,
 		jobs:   &store{Store: jobstore.New(db), faults: f},
 		bucket: &bucket{Bucket: b, faults: f},
 		queue:  &tasks{faults: f},
@@ -90,6 +93,13 @@ func newRigIn(t testing.TB, url, dir string) *rig {
 		}
 	})
 	return r
+}
+
+// of is the rig for a test within its test.
+func (r *rig) of(t *testing.T) *rig {
+	sub := *r
+	sub.t = t
+	return &sub
 }
 
 // faults of all parts.
@@ -111,7 +121,7 @@ func (r *rig) worker(change ...func(*worker.Config)) *worker.Worker {
 		c(&cfg)
 	}
 	w, err := worker.New(cfg, worker.Deps{
-		Jobs: r.jobs, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](r.bucket),
+		Jobs: r.jobs, Queue: r.queue, Hints: r.queue, Bucket: worker.BucketOf[worker.Source, worker.Sink](r.bucket), Convert: r.convert,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -68,6 +68,8 @@ type Expirer interface {
 	// been expired, retried or deleted meanwhile.
 	Expire(ctx context.Context, id string) (job.Job, error)
 	Purge(ctx context.Context, keep time.Duration, limit int) (int, error)
+	// ForgetCrashes forgets the files that have not crashed for a while.
+	ForgetCrashes(ctx context.Context, keep time.Duration) (int, error)
 }
 
 // Identifier tells databases apart.
@@ -116,6 +118,8 @@ type Report struct {
 	Notices int
 	// Expired jobs lost their files, Purged ones their rows.
 	Expired, Purged int
+	// Pardoned files had crashed long ago.
+	Pardoned int
 	// Orphans are objects and unfinished uploads of nobody that were removed.
 	Orphans int
 }
@@ -191,7 +195,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	if report != (Report{}) {
 		s.log.Info("swept", "requeued", report.Requeued, "failed", report.Failed, "reminded", report.Reminded,
-			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "orphans", report.Orphans)
+			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "pardoned", report.Pardoned, "orphans", report.Orphans)
 	}
 }
 
@@ -323,9 +327,13 @@ func (s *Sweeper) expire(ctx context.Context, until time.Time, r *Report) error 
 	return errors.Join(errs...)
 }
 
-// purge removes the rows of jobs that expired long ago.
+// purge removes the rows of jobs that expired, and of files that crashed, long ago.
 func (s *Sweeper) purge(ctx context.Context, _ time.Time, r *Report) (err error) {
 	r.Purged, err = s.deps.Jobs.Purge(ctx, s.cfg.Sweep.Keep, s.cfg.Sweep.Batch)
+	if err != nil {
+		return err
+	}
+	r.Pardoned, err = s.deps.Jobs.ForgetCrashes(ctx, s.cfg.Sweep.Keep)
 	return err
 }
 

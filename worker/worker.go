@@ -22,7 +22,7 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.open == nil {
+	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.open == nil || deps.Convert == nil {
 		return nil, errors.New("worker: a part is missing")
 	}
 	cfg = cfg.withDefaults()
@@ -61,6 +61,8 @@ func (w *Worker) settle(ctx context.Context, j job.Job, result job.Result, err e
 	log = log.With("error", err)
 	f := failure(err)
 	switch {
+	case crashed(err) != "":
+		return w.crash(ctx, log, j, f)
 	case f.Code.Permanent():
 		return w.fail(ctx, log, j, f)
 	case ctx.Err() != nil:
@@ -109,13 +111,46 @@ func (w *Worker) fail(ctx context.Context, log *slog.Logger, j job.Job, f job.Fa
 	return nil
 }
 
+// crash counts an attempt that did not end by itself, apart from those that failed in
+// order, and tries again once: a crash can have another reason than the file. The
+// second one, with any job of the same bytes, puts them into quarantine. What took too
+// long would take as long again.
+func (w *Worker) crash(ctx context.Context, log *slog.Logger, j job.Job, f job.Failure) error {
+	crashes := 1
+	if j.SourceSHA256 != "" {
+		err := w.tell(ctx, func(ctx context.Context) (err error) {
+			crashes, err = w.deps.Jobs.CountCrash(ctx, j.SourceSHA256, j.ID, j.Attempt, f.Code)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("worker: count a crash of %s, attempt %d: %w", j.ID, j.Attempt, err)
+		}
+	}
+	log = log.With("crashes", crashes, "sha256", j.SourceSHA256)
+	if crashes >= job.QuarantineAfter {
+		log.Warn("the file is quarantined", "code", f.Code)
+	}
+	if crashes >= job.QuarantineAfter || f.Code == job.TimedOut {
+		return w.fail(ctx, log, j, f)
+	}
+	after := w.cfg.backoff(1)
+	return w.requeue(ctx, log, j, after, &f, func(ctx context.Context) error {
+		_, err := w.deps.Jobs.Crashed(ctx, j.ID, j.Attempt, after, f)
+		return err
+	})
+}
+
 // release queues the job again; without a why it is handed back.
 func (w *Worker) release(ctx context.Context, log *slog.Logger, j job.Job, after time.Duration, why *job.Failure) error {
-	err := w.tell(ctx, func(ctx context.Context) error {
+	return w.requeue(ctx, log, j, after, why, func(ctx context.Context) error {
 		_, err := w.deps.Jobs.Release(ctx, j.ID, j.Attempt, after, why)
 		return err
 	})
-	if err != nil {
+}
+
+// requeue makes a change that queues the job again, and tells the queue.
+func (w *Worker) requeue(ctx context.Context, log *slog.Logger, j job.Job, after time.Duration, why *job.Failure, change func(context.Context) error) error {
+	if err := w.tell(ctx, change); err != nil {
 		return refused(log, "release", j, err)
 	}
 	if why == nil {

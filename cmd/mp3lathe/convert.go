@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/cage"
 	"github.com/mp3lathe/mp3lathe/internal/human"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
@@ -50,6 +52,7 @@ type convertCmd struct {
 
 	Jobs        int  `short:"j" group:"Running:" placeholder:"N" help:"Convert this many files at once. Default: one for each processor (${cpus})."`
 	Parallelism int  `group:"Running:" placeholder:"N" help:"Encoders at work on one file: 1 for a single one; from 2 on, the MP3 is the same whatever N. Default: as many as there are processors without work."`
+	Isolate     bool `group:"Running:" help:"Convert each file in a locked-in process of its own (Linux), as the service does: for files that one does not trust."`
 	Quiet       bool `short:"q" group:"Running:" help:"Print errors only."`
 	JSON        bool `name:"json" group:"Running:" help:"Print one JSON object for each input (docs/cli.md)."`
 }
@@ -90,6 +93,18 @@ func (c *convertCmd) Run(ctx context.Context, std *stdio) error {
 	if err := c.checkStreams(tasks, std); err != nil {
 		return err
 	}
+	converter := cage.Converter(transcode.Convert)
+	if c.Isolate {
+		cg, err := cage.New(ctx, cage.Config{})
+		if err != nil {
+			return err
+		}
+		defer cg.Close()
+		if missing := cg.Locks().Missing(); missing != "" {
+			fmt.Fprintf(std.err, "mp3lathe: --isolate: the kernel lacks %s; the files are locked in without\n", missing)
+		}
+		converter = cg.Convert
+	}
 	jobs := c.Jobs
 	if jobs == 0 {
 		jobs = runtime.GOMAXPROCS(0)
@@ -100,7 +115,7 @@ func (c *convertCmd) Run(ctx context.Context, std *stdio) error {
 	r := newReport(std, c, toStdout)
 	r.bars = newBars(std.err, len(tasks), !c.Quiet)
 	inOrder(jobs, tasks, func(t task) outcome {
-		result, err := c.convert(ctx, t, opts, std, r.bars)
+		result, err := c.convert(ctx, t, converter, opts, std, r.bars)
 		return outcome{t, result, err}
 	}, func(o outcome) { r.add(ctx, o) })
 	r.bars.close()
@@ -108,7 +123,7 @@ func (c *convertCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 // convert does one task.
-func (c *convertCmd) convert(ctx context.Context, t task, opts transcode.Options, std *stdio, b *bars) (*transcode.Result, error) {
+func (c *convertCmd) convert(ctx context.Context, t task, converter cage.Converter, opts transcode.Options, std *stdio, b *bars) (*transcode.Result, error) {
 	if t.err != nil || t.skip {
 		return nil, t.err
 	}
@@ -126,7 +141,7 @@ func (c *convertCmd) convert(ctx context.Context, t task, opts transcode.Options
 
 	var result *transcode.Result
 	work := func(dst io.Writer) (err error) {
-		result, err = transcode.Convert(ctx, dst, src, &opts)
+		result, err = converter(ctx, dst, src, &opts)
 		return err
 	}
 	if t.out == "-" {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"unicode"
 
+	"github.com/mp3lathe/mp3lathe/internal/cage"
+	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -82,6 +84,10 @@ func explain(err error, a asked) explanation {
 	if errors.As(err, &own) {
 		return explanation{Code: own.code, Message: own.what, Advice: own.advice}
 	}
+	var fault *cage.Fault
+	if errors.As(err, &fault) {
+		return explainFault(fault)
+	}
 	e := explanation{Code: transcode.CodeOf(err)}
 	e.Advice = advice[e.Code]
 	switch {
@@ -119,6 +125,25 @@ func explain(err error, a asked) explanation {
 	}
 	return e
 }
+
+// explainFault words the end of a conversion whose process did not end in order.
+func explainFault(f *cage.Fault) explanation {
+	code := job.Crashed
+	switch f.Kind {
+	case cage.OutOfMemory:
+		code = job.OutOfMemory
+	case cage.TimedOut:
+		code = job.TimedOut
+	}
+	words := job.Failure{Code: code}
+	return explanation{
+		Code: transcode.Code(code), Detail: f.Detail,
+		Message: lower(words.Sentence()), Advice: lower(words.Advice()),
+	}
+}
+
+// lower makes a part of a line of a sentence.
+func lower(s string) string { return strings.ToLower(s[:1]) + strings.TrimSuffix(s[1:], ".") }
 
 // sentinel returns the error of package transcode that err wraps, or err.
 func sentinel(err error) error {

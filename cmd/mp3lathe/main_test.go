@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
 )
 
 // asCommand makes the test binary behave as the command, so that tests can start
@@ -20,6 +22,7 @@ import (
 const asCommand = "MP3LATHE_TEST_AS_COMMAND"
 
 func TestMain(m *testing.M) {
+	planted.Enter()
 	if os.Getenv(asCommand) != "" {
 		main()
 	}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mp3lathe/mp3lathe/internal/events"
@@ -32,7 +34,17 @@ type Parts struct {
 	Queue *queue.Client
 	Hints *events.Bus
 
+	metrics *prometheus.Registry
 	closers []func() error
+}
+
+// Metrics is where the parts register what they count. Only one goroutine puts parts
+// together.
+func (p *Parts) Metrics() *prometheus.Registry {
+	if p.metrics == nil {
+		p.metrics = prometheus.NewRegistry()
+	}
+	return p.metrics
 }
 
 // Open opens the parts that convert: database, bucket and Redis.
@@ -147,7 +159,7 @@ func Listen(ctx context.Context, flag, address string) (net.Listener, error) {
 
 // HealthFlags are those of services that have no API of their own.
 type HealthFlags struct {
-	Health string `group:"Service:" placeholder:"ADDRESS" env:"MP3LATHE_HEALTH" help:"Address for /livez and /readyz. Default: none."`
+	Health string `group:"Service:" placeholder:"ADDRESS" env:"MP3LATHE_HEALTH" help:"Address for /livez, /readyz and /metrics. Default: none."`
 }
 
 // Check returns the address, which may be empty.
@@ -158,7 +170,7 @@ func (c *HealthFlags) Check(f *Faults) string {
 	return c.Health
 }
 
-// ServeHealth serves /livez and /readyz for a service that has no API of its own;
+// ServeHealth serves /livez, /readyz and /metrics for a service that has no API of its own;
 // with an empty address it does nothing.
 func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address string) error {
 	if address == "" {
@@ -171,6 +183,7 @@ func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address stri
 	p.Log.Info("health is served", "address", l.Addr().String())
 	mux, _ := httpapi.NewAPI("health", "", "")
 	httpapi.Health(mux, p.Log, p.Checks())
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics(), promhttp.HandlerOpts{}))
 	g.Go(func() error {
 		return httpapi.Serve(ctx, l, httpapi.Observe(mux, p.Log, 10*time.Second), p.Log, httpapi.ServerConfig{Grace: time.Second})
 	})

@@ -2,11 +2,15 @@ package cage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
@@ -21,6 +25,8 @@ type Config struct {
 	// Silence is how long a child may work without a sign of it: that it reads, writes
 	// or makes progress. Default 1 minute.
 	Silence time.Duration
+	// Metrics gets the cage's counters; nil is nobody.
+	Metrics prometheus.Registerer
 	// Strict refuses to convert on a kernel that lacks one of the [Locks]. The zero
 	// value goes on with those that there are.
 	Strict bool
@@ -40,19 +46,31 @@ func (c Config) withDefaults() Config {
 
 // Cage converts in caged children. It is for any number of goroutines.
 type Cage struct {
-	cfg   Config
-	locks Locks
-	spawn *spawner
+	cfg    Config
+	locks  Locks
+	spawn  *spawner
+	counts *counts
 
 	mu     sync.Mutex
 	active int // children at work
 }
 
+// entered: this program has called [Enter].
+var entered atomic.Bool
+
 // New makes a cage. It starts a child to see what this kernel can lock; the error is a
 // [*MissingError] if that is not all and the cage is to be strict. The program must
 // call [Enter].
 func New(ctx context.Context, cfg Config) (*Cage, error) {
-	c := &Cage{cfg: cfg.withDefaults(), spawn: newSpawner()}
+	if !entered.Load() {
+		// Its children would run all of it again, and have children.
+		return nil, errors.New("cage: the program does not call Enter, or this system is not Linux")
+	}
+	counts, err := newCounts(cfg.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cage{cfg: cfg.withDefaults(), spawn: newSpawner(), counts: counts}
 	s, err := c.start(ctx)
 	if err != nil {
 		c.spawn.close()
@@ -100,6 +118,7 @@ func (c *Cage) Convert(ctx context.Context, dst io.Writer, src io.ReadSeeker, op
 	s.src, s.size, s.pos, s.opts = src, size, size, opts
 	s.output(dst)
 	result, err := s.run(ctx)
+	c.counts.ended(ctx, err)
 	if result != nil {
 		result.WallTime = time.Since(began)
 	}

@@ -30,6 +30,7 @@ func Enter() { EnterWith(transcode.Convert) }
 // EnterWith is [Enter] with another conversion.
 func EnterWith(convert Converter) {
 	if os.Args[0] != childName {
+		entered.Store(true)
 		return
 	}
 	err := child(os.Args[1:], convert)

@@ -77,7 +77,7 @@ func (a autopsy) starved() bool {
 	if usage, ok := a.state.SysUsage().(*syscall.Rusage); ok && a.memory > 0 && usage.Maxrss > a.memory>>10*9/10 {
 		return true
 	}
-	for _, words := range []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to create new OS thread", "pthread_create failed"} {
+	for _, words := range []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to allocate", "failed to create new OS thread", "pthread_create failed"} {
 		if strings.Contains(strings.ToLower(a.words), words) {
 			return true
 		}

@@ -86,6 +86,7 @@ const (
 	account    = module + "/auth/account"
 	internal   = module + "/internal"
 	testserver = internal + "/testserver"
+	planted    = internal + "/cage/planted"
 )
 
 // rules say which package may not import which other, outside of its tests.
@@ -170,6 +171,18 @@ var rules = []struct {
 		[2]string{internal + "/app", testserver},
 	},
 	{
+		func(p, imp string) bool { return imp == planted },
+		"it commits crimes, for tests",
+		[2]string{module + "/cmd/worker", planted},
+	},
+	{
+		func(p, imp string) bool {
+			return within(imp, "github.com/landlock-lsm", "github.com/elastic/go-seccomp-bpf") && p != internal+"/cage"
+		},
+		"only internal/cage does, so that what locks a process in stands in one place",
+		[2]string{module + "/worker", "github.com/landlock-lsm/go-landlock/landlock"},
+	},
+	{
 		func(p, imp string) bool { return within(imp, "testing") },
 		"testing adds its flags to the program",
 		[2]string{testserver, "testing"},
@@ -207,7 +220,7 @@ func TestImports(t *testing.T) {
 func TestPure(t *testing.T) {
 	t.Parallel()
 	converts := []string{
-		transcode, module + "/worker", module + "/internal/app/workers", module + "/cmd/worker", module + "/cmd/mp3lathe",
+		transcode, internal + "/cage", internal + "/cage/planted", module + "/worker", module + "/internal/app/workers", module + "/cmd/worker", module + "/cmd/mp3lathe",
 	}
 	for _, p := range packages(t, "0") {
 		if slices.Contains(converts, p.ImportPath) {
@@ -227,7 +240,7 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	root := filepath.Join("..", "..")
 	for _, p := range packages(t, "1") {
-		if p.Name == "main" {
+		if p.Name == "main" || p.ImportPath == planted { // which tells what a child can see
 			continue
 		}
 		folder := filepath.Join(root, strings.TrimPrefix(p.ImportPath, module))

@@ -16,7 +16,7 @@ import (
 
 // samples are values for every query, by the name of its field.
 func samples(id string) map[string][]any {
-	many := placeholders([]string{id})
+	many, hash := placeholders([]string{id}), strings.Repeat("a", 64)
 	return map[string][]any{
 		"get": {id}, "state": {id}, "position": {id, MaxPosition, id},
 		"cancel": {1, id}, "retry": {id}, "remove": {id},
@@ -31,8 +31,9 @@ func samples(id string) map[string][]any {
 		"purge": many, "states": many,
 		"leaseTake": {"h", 1, "sweep", "h"}, "leaseEnd": {"sweep", "h"},
 		"identity": {}, "countWalk": {},
+		"crash": {"crashed", "x/1", hash, "x/1"}, "crashes": {hash}, "quarantined": {20}, "pardon": {hash}, "forget": {1000},
 		// They look nothing up.
-		"insert": nil, "leaseNew": nil, "identityNew": nil,
+		"insert": nil, "leaseNew": nil, "identityNew": nil, "crashNew": nil,
 	}
 }
 
@@ -40,6 +41,7 @@ func samples(id string) map[string][]any {
 var indexes = map[string]string{
 	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_state",
 	"overdue": "jobs_due", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
+	"quarantined": "job_quarantine_last",
 }
 
 // TestPlans asks the databases how they would run each query: by an index, and

@@ -102,6 +102,7 @@ var (
 	result  = job.Result{Key: "out/x/1.mp3", Bytes: 7, Language: "Ä \U0001F3B5 <b>"}
 	storage = job.Failure{Code: job.Storage, Detail: "the bucket is away"}
 	invalid = job.Failure{Code: job.InvalidData}
+	crashed = job.Failure{Code: job.Crashed}
 )
 
 // insert makes a queued job whose end is to be told.

@@ -112,6 +112,15 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				}
 			}
 		},
+		"crash": func(r *rapid.T) {
+			j, n := m.pick(r)
+			_, err := m.s.Crashed(ctx, j.id, n, 0, crashed)
+			if m.expect(r, "crash", err, j.state == job.Running && n == j.attempt, job.ErrLost) {
+				j.state, j.failure = job.Queued, &crashed
+				j.version++
+				j.tries--
+			}
+		},
 		"cancel": func(r *rapid.T) {
 			j, _ := m.pick(r)
 			_, err := m.s.Cancel(ctx, j.id)

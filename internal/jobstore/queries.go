@@ -24,6 +24,9 @@ type queries struct {
 	purge, states                    string
 	// Of named leases.
 	leaseTake, leaseNew, leaseEnd string
+	// Of files that crash.
+	crash, crashNew, crashes, quarantined string
+	pardon, forget                        string
 }
 
 // relaxed are the changes that a power cut may undo, for they are made again, or have
@@ -146,5 +149,14 @@ func newQueries(db *sqldb.DB) queries {
 			WHERE name = ? AND (holder = ? OR ends <= {now})`),
 		leaseNew: fill(`INSERT INTO job_leases (name, holder, ends) VALUES (?, ?, {now} + ?)`),
 		leaseEnd: `UPDATE job_leases SET ends = 0 WHERE name = ? AND holder = ?`,
+
+		// An attempt counts once, however often it is told of.
+		crash: fill(`UPDATE job_quarantine SET crashes = crashes + 1, code = ?, attempt = ?, last_at = {now}
+			WHERE sha256 = ? AND attempt <> ?`),
+		crashNew:    fill(`INSERT INTO job_quarantine (sha256, crashes, code, attempt, last_at) VALUES (?, 1, ?, ?, {now})`),
+		crashes:     `SELECT crashes, code, attempt FROM job_quarantine WHERE sha256 = ?`,
+		quarantined: `SELECT sha256, crashes, code, last_at FROM job_quarantine WHERE last_at > 0 ORDER BY last_at DESC LIMIT ?`,
+		pardon:      `DELETE FROM job_quarantine WHERE sha256 = ?`,
+		forget:      fill(`DELETE FROM job_quarantine WHERE last_at <= {now} - ?`),
 	}
 }

@@ -117,16 +117,30 @@ func (s *Store) Fail(ctx context.Context, id string, attempt int, f job.Failure,
 // does not count against the job. [job.ErrLost] means that the attempt does not
 // hold the job.
 func (s *Store) Release(ctx context.Context, id string, attempt int, after time.Duration, why *job.Failure) (job.Job, error) {
-	code, detail := failureColumns(why)
-	back := 0
-	if why == nil {
-		back = 1
-	}
-	j, err := s.finish(ctx, id, s.q.release, back, code, detail, after.Microseconds(), after.Microseconds(), id, attempt)
+	j, err := s.release(ctx, id, attempt, after, why, why != nil)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: release %s, attempt %d: %w", id, attempt, err)
 	}
 	return j, nil
+}
+
+// Crashed is [Store.Release] of an attempt whose process has crashed. Crashes are
+// counted by [Store.CountCrash], and not as tries.
+func (s *Store) Crashed(ctx context.Context, id string, attempt int, after time.Duration, why job.Failure) (job.Job, error) {
+	j, err := s.release(ctx, id, attempt, after, &why, false)
+	if err != nil {
+		return job.Job{}, fmt.Errorf("jobstore: crash of %s, attempt %d: %w", id, attempt, err)
+	}
+	return j, nil
+}
+
+func (s *Store) release(ctx context.Context, id string, attempt int, after time.Duration, why *job.Failure, counts bool) (job.Job, error) {
+	code, detail := failureColumns(why)
+	back := 1
+	if counts {
+		back = 0
+	}
+	return s.finish(ctx, id, s.q.release, back, code, detail, after.Microseconds(), after.Microseconds(), id, attempt)
 }
 
 // finish is a change that ends an attempt: one that does not hold the job has lost

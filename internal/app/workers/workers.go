@@ -3,8 +3,10 @@
 package workers
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"runtime"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
+	"github.com/mp3lathe/mp3lathe/internal/cage"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -28,6 +31,8 @@ type Flags struct {
 	MaxLength   time.Duration `group:"Conversion:" placeholder:"TIME" default:"24h" env:"MP3LATHE_MAX_LENGTH" help:"Longest MP3."`
 	MaxTries    int           `group:"Conversion:" placeholder:"N" default:"5" env:"MP3LATHE_MAX_TRIES" help:"Attempts before a job fails for reasons that are not its file's."`
 	Lease       time.Duration `group:"Conversion:" placeholder:"TIME" default:"30s" env:"MP3LATHE_LEASE" help:"How long a job belongs to a worker that gives no sign of life."`
+	Isolation   string        `group:"Conversion:" placeholder:"HOW" enum:"required,preferred,off" default:"preferred" env:"MP3LATHE_ISOLATION" help:"Convert each file in a locked-in process of its own: required refuses to start where the kernel lacks a lock, preferred goes on with those it has, off converts in this process."`
+	JobMemory   int           `group:"Conversion:" placeholder:"MIB" default:"0" env:"MP3LATHE_JOB_MEMORY" help:"Memory that the process of one job may use, in MiB; 0 for 512, and 32 more for each processor."`
 	Retention   time.Duration `group:"Conversion:" placeholder:"TIME" default:"168h" env:"MP3LATHE_RETENTION" help:"How long the files of an ended job are kept."`
 	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back."`
 
@@ -39,6 +44,10 @@ type Flags struct {
 // Settings are what [Run] works by. The zero value of each field is a good default.
 type Settings struct {
 	worker.Config
+	// Isolation is one of the constants of that name. Default [IsolationPreferred].
+	Isolation string
+	// JobMemory bounds the process of one job, in bytes; 0 is the cage's default.
+	JobMemory int64
 	// Concurrency is how many jobs are converted at the same time. Default
 	// GOMAXPROCS.
 	Concurrency int
@@ -49,6 +58,17 @@ type Settings struct {
 	Health string
 }
 
+// The values of [Settings].Isolation.
+const (
+	// IsolationRequired: a worker whose kernel lacks one of the cage's locks does not
+	// start.
+	IsolationRequired = "required"
+	// IsolationPreferred: it does with those that there are.
+	IsolationPreferred = "preferred"
+	// IsolationOff: conversions run in the worker's own process.
+	IsolationOff = "off"
+)
+
 // Check returns the settings of a worker, without those that other flags make.
 func (c *Flags) Check(f *app.Faults) Settings {
 	f.Number("concurrency", int64(c.Concurrency), 1, app.MaxAtOnce)
@@ -57,6 +77,7 @@ func (c *Flags) Check(f *app.Faults) Settings {
 	f.Time("max-length", c.MaxLength, time.Second, app.Long)
 	f.Number("max-tries", int64(c.MaxTries), 1, 1000)
 	f.Time("lease", c.Lease, time.Second, app.Long)
+	f.Number("job-memory", int64(c.JobMemory), 0, 1<<20)
 	f.Time("retention", c.Retention, time.Second, app.Long)
 	f.Time("grace", c.Grace, 0, app.Long)
 	f.Time("sweep-interval", c.SweepInterval, 10*time.Millisecond, app.Long)
@@ -68,13 +89,15 @@ func (c *Flags) Check(f *app.Faults) Settings {
 			Limits: transcode.Limits{Duration: c.MaxLength},
 			Sweep:  worker.SweepConfig{Interval: c.SweepInterval, Stale: c.SweepStale, OrphanAge: c.OrphanAge},
 		},
+		Isolation: c.Isolation, JobMemory: int64(c.JobMemory) << 20,
 		Concurrency: c.Concurrency, Grace: app.Grace(c.Grace),
 	}
 }
 
 // CLI is the command line of the worker.
 type CLI struct {
-	Serve serveCmd `cmd:"" default:"withargs" help:"Convert until SIGTERM or Ctrl-C; then finish, or hand back."`
+	Serve      serveCmd      `cmd:"" default:"withargs" help:"Convert until SIGTERM or Ctrl-C; then finish, or hand back."`
+	Quarantine quarantineCmd `cmd:"" help:"Show files with which conversions have crashed, or pardon one."`
 }
 
 type serveCmd struct {
@@ -105,17 +128,22 @@ func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 	cfg := settings.Config
 	cfg.Name, cfg.Logger = app.Hostname(), p.Log
-	w, err := worker.New(cfg, worker.Deps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket)})
+	concurrency := settings.Concurrency
+	if concurrency == 0 {
+		concurrency = runtime.GOMAXPROCS(0)
+	}
+	convert, free, err := converter(ctx, p, settings)
+	if err != nil {
+		return err
+	}
+	defer free()
+	w, err := worker.New(cfg, worker.Deps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket), Convert: convert})
 	if err != nil {
 		return err
 	}
 	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: bucket{p.Bucket}})
 	if err != nil {
 		return err
-	}
-	concurrency := settings.Concurrency
-	if concurrency == 0 {
-		concurrency = runtime.GOMAXPROCS(0)
 	}
 	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: settings.Grace, Logger: p.Log}, w.Handle)
 	if err != nil {
@@ -129,6 +157,30 @@ func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 	g.Go(func() error { return s.Run(gctx) })
 	g.Go(func() error { return sweeper.Run(gctx) })
 	return g.Wait()
+}
+
+// converter returns what converts, and what ends it.
+func converter(ctx context.Context, p *app.Parts, settings Settings) (worker.Converter, func(), error) {
+	if settings.Isolation == IsolationOff {
+		p.Log.Warn("conversions are not isolated: a file that crashes one ends this process")
+		return transcode.Convert, func() {}, nil
+	}
+	timeout := cmp.Or(settings.Timeout, worker.DefaultTimeout)
+	c, err := cage.New(ctx, cage.Config{
+		Memory: settings.JobMemory, Strict: settings.Isolation == IsolationRequired, Metrics: p.Metrics(),
+		// More than all processors can use in that time is not to be had.
+		CPU: timeout * time.Duration(runtime.GOMAXPROCS(0)),
+	})
+	if missing := new(cage.MissingError); errors.As(err, &missing) {
+		return nil, nil, fmt.Errorf("%w; --isolation=%s goes on with what there is", err, IsolationPreferred)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if missing := c.Locks().Missing(); missing != "" {
+		p.Log.Warn("conversions are locked in less than they could be", "kernel_lacks", missing)
+	}
+	return c.Convert, c.Close, nil
 }
 
 // bucket adds to a bucket what the sweeper wants of it.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/app/apptest"
+	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
@@ -31,7 +32,10 @@ import (
 
 var _ worker.SweepBucket = bucket{}
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	planted.Enter()
+	goleak.VerifyTestMain(m)
+}
 
 // newParts opens the embedded parts.
 func newParts(t *testing.T) (*app.Parts, *testserver.Output) {
