@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&b.clips, "clips", 50, "clips of 5 s, one after the other, for the latency")
 	flag.IntVar(&b.batch, "batch", 100, "files of a batch")
 	flag.IntVar(&b.runs, "n", 7, "runs of each batch")
+	only := flag.String("only", "", "measure one part only: cage")
 	lengths := flag.String("lengths", "5s,1m", "lengths of the files of a batch, each a table's row")
 	flag.Parse()
 	for s := range strings.SplitSeq(*lengths, ",") {
@@ -52,7 +54,11 @@ func main() {
 		log.Fatal(err)
 	}
 	b.dir = dir
-	err = b.run()
+	if *only == "cage" {
+		err = b.cage()
+	} else {
+		err = b.run()
+	}
 	os.RemoveAll(dir)
 	if err != nil {
 		log.Fatal(err)
@@ -88,7 +94,62 @@ func (b *bench) run() error {
 			return err
 		}
 	}
-	return b.idle(ctx)
+	if err := b.idle(ctx); err != nil {
+		return err
+	}
+	return b.cage()
+}
+
+// cage measures what it costs to convert each file in a process of its own: the same
+// files, one after the other, with and without --isolate, in turns.
+func (b *bench) cage() error {
+	fmt.Printf("\nWhat the cage costs: `convert --jobs 1` with and without `--isolate`, %d runs in turn:\n\n", b.runs)
+	fmt.Println("| length of each file | files | without, a file | CPU | more with, a file | CPU | ratio of CPU |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	for _, c := range []struct {
+		length time.Duration
+		files  int
+	}{{5 * time.Second, 40}, {time.Minute, 8}, {10 * time.Minute, 2}} {
+		source, err := b.source("cage-"+c.length.String()+".mp4", c.length)
+		if err != nil {
+			return err
+		}
+		var inputs []string
+		for i := range c.files {
+			name := filepath.Join(b.dir, fmt.Sprintf("cage-%v-%d.mp4", c.length, i))
+			if err := os.Link(source, name); err != nil {
+				return err
+			}
+			inputs = append(inputs, name)
+		}
+		var wall, cpu, moreWall, moreCPU, ratio []float64
+		for run := range b.runs + 1 {
+			began := time.Now()
+			without, err := b.convert(inputs, "--jobs=1")
+			if err != nil {
+				return err
+			}
+			middle := time.Now()
+			with, err := b.convert(inputs, "--jobs=1", "--isolate")
+			if err != nil {
+				return err
+			}
+			end := time.Now()
+			if run == 0 {
+				continue
+			}
+			each := func(d time.Duration) float64 { return ms(d) / float64(c.files) }
+			wall, cpu = append(wall, each(middle.Sub(began))), append(cpu, each(without))
+			moreWall = append(moreWall, each(end.Sub(middle)-middle.Sub(began)))
+			moreCPU, ratio = append(moreCPU, each(with-without)), append(ratio, with.Seconds()/without.Seconds())
+		}
+		for _, v := range [][]float64{wall, cpu, moreWall, moreCPU, ratio} {
+			slices.Sort(v)
+		}
+		m := b.runs / 2
+		fmt.Printf("| %v | %d | %.1f ms | %.1f ms | **%.1f ms** | %.1f ms | **%.3f** |\n", c.length, c.files, wall[m], cpu[m], moreWall[m], moreCPU[m], ratio[m])
+	}
+	return nil
 }
 
 // idle measures a service that has nothing to do.
@@ -160,7 +221,7 @@ func (s *server) stop() error {
 }
 
 // cpu is the processor's time of the process so far: of all its threads, also those
-// that have ended, in nanoseconds. Its children's is not included.
+// that have ended, and of its children, in which it converts, once they have ended.
 func (s *server) cpu() (time.Duration, error) {
 	// The clock of a process, as clock_getcpuclockid(3) makes it: CPUCLOCK_SCHED.
 	clock := int32(^s.cmd.Process.Pid<<3 | 2)
@@ -168,7 +229,25 @@ func (s *server) cpu() (time.Duration, error) {
 	if err := unix.ClockGettime(clock, &ts); err != nil {
 		return 0, fmt.Errorf("the clock of the service's process: %w", err)
 	}
-	return time.Duration(ts.Nano()), nil
+	children, err := s.children()
+	return time.Duration(ts.Nano()) + children, err
+}
+
+// children is the processor's time of the process's children, in ticks of 10 ms:
+// proc_pid_stat(5), fields 16 and 17.
+func (s *server) children() (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 15 {
+		return 0, fmt.Errorf("/proc/%d/stat: %q", s.cmd.Process.Pid, b)
+	}
+	user, err1 := strconv.Atoi(fields[13])
+	system, err2 := strconv.Atoi(fields[14])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
 // latency uploads clips one after the other.
@@ -291,9 +370,11 @@ func (b *bench) cpu(ctx context.Context, source string, length time.Duration) er
 	return nil
 }
 
-// convert is the processor's time of one call of the command.
-func (b *bench) convert(inputs []string) (time.Duration, error) {
-	cmd := exec.Command(b.program, append([]string{"convert", "--quiet", "--overwrite", "--output-dir", filepath.Join(b.dir, "out")}, inputs...)...)
+// convert is the processor's time of one call of the command, with that of its
+// children.
+func (b *bench) convert(inputs []string, flags ...string) (time.Duration, error) {
+	args := append([]string{"convert", "--quiet", "--overwrite", "--output-dir", filepath.Join(b.dir, "out")}, flags...)
+	cmd := exec.Command(b.program, append(args, inputs...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("%w\n%s", err, out)
 	}
