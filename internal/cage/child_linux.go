@@ -174,18 +174,52 @@ func (p *parent) write(b []byte, offset int64) {
 	}
 }
 
-// source is the source as the conversion reads it.
+// source is the source as the conversion reads it. In most videos a piece of sound
+// lies between every few pictures; to ask the parent for each costs more than to take
+// the pictures between them along, which buckets do too.
 type source struct {
 	parent    *parent
 	size, pos int64
+
+	window []byte // read ahead
+	start  int64  // of the window
+	end    int64  // of the last read
+	near   int    // reads in a row that were short, and close behind the one before
 }
+
+const (
+	// smallRead and smallGap, in bytes, are what counts as short and as close.
+	smallRead = 32 << 10
+	smallGap  = 64 << 10
+	// nearReads are how many such reads it takes for more to be expected.
+	nearReads = 4
+)
 
 func (s *source) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n := s.parent.read(b, s.pos)
+	if gap := s.pos - s.end; len(b) <= smallRead && gap >= 0 && gap <= smallGap {
+		s.near++
+	} else {
+		s.near = 0
+	}
+	n := 0
+	if off := s.pos - s.start; off >= 0 && off < int64(len(s.window)) {
+		n = copy(b, s.window[off:])
+	} else if s.near < nearReads {
+		n = s.parent.read(b, s.pos)
+	} else {
+		if s.window == nil {
+			s.window = make([]byte, maxPiece)
+		}
+		s.window = s.window[:cap(s.window)]
+		s.window = s.window[:s.parent.read(s.window, s.pos)]
+		s.start = s.pos
+		n = copy(b, s.window)
+	}
 	s.pos += int64(n)
+	s.end = s.pos
 	if n == 0 {
 		return 0, io.EOF
 	}
