@@ -6,12 +6,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/mp3lathe/mp3lathe/internal/cage"
 )
 
 func main() {
-	cage.Enter()
+	enter()
 	// A reader that goes away must not kill the process half-way through a
 	// file: the write fails instead, and the command ends in order.
 	signal.Ignore(syscall.SIGPIPE)

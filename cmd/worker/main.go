@@ -9,11 +9,10 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
-	"github.com/mp3lathe/mp3lathe/internal/cage"
 )
 
 func main() {
-	cage.Enter()
+	enter()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(app.Main(ctx, "mp3lathe-worker", "Converts the jobs of mp3lathe's queue.", &workers.CLI{},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -128,8 +129,17 @@ func fleet(t *testing.T) *system {
 // folder it is the restart.
 func embedded(t *testing.T, dir string, args ...string) *system {
 	t.Helper()
+	paths, err := programs()
+	must(t, err)
+	args = append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-level", "debug", "--sweep-interval", "1s", "--parallelism", strconv.Itoa(parallelism)}, args...)
+	return serveWith(t, exec.Command(paths["mp3lathe"], args...), dir)
+}
+
+// serveWith is embedded with a command, whose data is in dir.
+func serveWith(t *testing.T, cmd *exec.Cmd, dir string) *system {
+	t.Helper()
 	s := &system{secrets: []string{password}}
-	p := run(t, "mp3lathe", nil, append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-level", "debug", "--sweep-interval", "1s", "--parallelism", strconv.Itoa(parallelism)}, args...)...)
+	p := start(t, "mp3lathe", cmd, nil)
 	s.services = []*service{p}
 	eventually(t, time.Minute, "it says where it listens", func() bool {
 		b, err := os.ReadFile(filepath.Join(dir, "address"))
