@@ -3,6 +3,7 @@
 PREFIX      ?= /usr/local
 FUZZTIME    ?= 30s
 ARGS        ?=
+SOAK        ?= 2000
 PACKAGES    ?= ./...
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -65,6 +66,10 @@ lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scrip
 .PHONY: fuzz
 fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
 	@$(WITH_LIBAV) scripts/fuzz.sh
+
+.PHONY: soak
+soak: test-setup ## Run SOAK (2000) jobs through one process, every tenth hostile; see what grows or is left
+	$(WITH_LIBAV) MP3LATHE_SOAK=$(SOAK) go test ./internal/e2e -run '^TestSoak$$' -count 1 -v -timeout 2h
 
 .PHONY: bench
 bench: bin/mp3lathe ## Measure beside ffmpeg and lame, half an hour (ARGS: see bench/README.md)
