@@ -112,8 +112,8 @@ func (s *Set) packings() []family {
 			whole := boxtree.New("moov", inner).Append(nil)
 			return packed(uint32(len(whole)), deflate(whole))
 		}},
-		{"bomb", func(m []byte) []byte { // a thousand times its size
-			whole := boxtree.New("moov", m[8:], boxtree.New("free", make([]byte, 64<<20)).Append(nil)).Append(nil)
+		{"bomb", func(m []byte) []byte { // more than a converter should unpack
+			whole := boxtree.New("moov", m[8:], boxtree.New("free", make([]byte, 16<<20)).Append(nil)).Append(nil)
 			return packed(uint32(len(whole)), deflate(whole))
 		}},
 	}
