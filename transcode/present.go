@@ -80,7 +80,8 @@ func parseGapless(s string, timescale uint32, ticks int64) (mp4.Segment, bool) {
 	}, true
 }
 
-// duration of the presentation, 0 if it is not known.
+// duration of the presentation, 0 if it is not known; what is beyond that type is as long
+// as it gets.
 func (p presentation) duration(timescale uint32) time.Duration {
 	total := 0.0
 	for _, s := range p.segments {
@@ -93,7 +94,10 @@ func (p presentation) duration(timescale uint32) time.Duration {
 			return 0
 		}
 	}
-	return time.Duration(total * float64(time.Second))
+	if ns := total * float64(time.Second); ns < math.MaxInt64 { // which rounds up
+		return time.Duration(ns)
+	}
+	return math.MaxInt64
 }
 
 // span is a stretch of the output: silence, or samples of the media's timeline

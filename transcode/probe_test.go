@@ -161,6 +161,29 @@ func TestProbeOddities(t *testing.T) {
 	}
 }
 
+// TestProbeNoNonsense: numbers that cannot be are left out, or as great as they get.
+func TestProbeNoNonsense(t *testing.T) {
+	t.Parallel()
+	probe := func(file, behind string, at int, value ...byte) Track {
+		source := readFixture(t, file)
+		copy(source[bytes.LastIndex(source, []byte(behind))+len(behind)+at:], value)
+		info, err := Probe(t.Context(), bytes.NewReader(source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Audio[0]
+	}
+	long := bytes.Repeat([]byte{0xff}, 16) // an edit of 2^63 ticks in which nothing is shown
+	long[0] = 0x7f
+	if d := probe("media/edit-v1.m4a", "elst", 8, long...).Duration; d <= 0 {
+		t.Errorf("an edit without end has the duration %v", d)
+	}
+	// 255 channels at -1 Hz
+	if got := probe("media/alac-16.m4a", "alac", 4, bytes.Repeat([]byte{0xff}, 24)...); got.SampleRate < 0 {
+		t.Errorf("the sample rate is %d", got.SampleRate)
+	}
+}
+
 // windowsReadTwice is what Convert's documentation allows on top of index and
 // audio.
 const windowsReadTwice = 128 << 10

@@ -158,7 +158,7 @@ func newTrack(number int, t *mp4.Track, s *stream) Track {
 	layout := s.params.ChannelLayout()
 	out.Codec, out.Language, out.Title = s.codec, s.language, s.title
 	out.Profile = profiles[s.codec][int(s.params.Profile())]
-	out.SampleRate, out.Channels = s.params.SampleRate(), layout.Channels()
+	out.SampleRate, out.Channels = max(0, s.params.SampleRate()), layout.Channels()
 	out.Layout = layout.String()
 	out.Decodable = s.decoder != nil && !out.Encrypted
 	return out
