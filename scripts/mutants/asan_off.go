@@ -1,0 +1,6 @@
+//go:build !asan
+
+package main
+
+// sanitized reports whether memory is watched.
+const sanitized = false
