@@ -79,6 +79,9 @@ func (b *body) drain(most int64, while time.Duration) {
 // complete reports whether the client has sent all it meant to.
 func (b *body) complete() bool { return b.err == io.EOF }
 
+// untouched reports whether nobody has tried to read what the client sends.
+func (b *body) untouched() bool { return b.n == 0 && b.err == nil }
+
 // broken says what it means that a body could not be read to its end.
 func (b *body) broken(err error) *httpapi.Problem {
 	switch {

@@ -34,6 +34,12 @@ type Config struct {
 	// MaxStreams of events that one user may have open at this gateway. Default
 	// 100.
 	MaxStreams int
+	// KeyLease is how long an idempotency key belongs to a request whose gateway gives
+	// no sign of life. Default 15 s.
+	KeyLease time.Duration
+	// KeyWait is how long a request waits for an earlier one of the same key. Default
+	// 30 s.
+	KeyWait time.Duration
 	// AuthURL of the auth service, which answers /login, /validate, /v1/auth/ and
 	// /.well-known/jwks.json here too. Empty: these are not served.
 	AuthURL string
@@ -64,6 +70,12 @@ func (c Config) withDefaults() Config {
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second
 	}
+	if c.KeyLease == 0 {
+		c.KeyLease = 15 * time.Second
+	}
+	if c.KeyWait == 0 {
+		c.KeyWait = 30 * time.Second
+	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = 100
 	}
@@ -74,7 +86,7 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"UploadIdle": c.UploadIdle, "DownloadIdle": c.DownloadIdle, "Timeout": c.Timeout,
-		"Poll": c.Poll, "Heartbeat": c.Heartbeat,
+		"Poll": c.Poll, "Heartbeat": c.Heartbeat, "KeyLease": c.KeyLease, "KeyWait": c.KeyWait,
 	} {
 		if d < 0 {
 			return fmt.Errorf("gateway: %s is negative", name)

@@ -15,6 +15,7 @@ import (
 // needed.
 type Deps struct {
 	Jobs   Jobs
+	Keys   Keys
 	Queue  Queue
 	Hints  Hints
 	Bucket Bucket
@@ -43,11 +44,29 @@ type JobReader interface {
 
 // JobMaker queues jobs.
 type JobMaker interface {
-	Insert(ctx context.Context, j job.Job) (job.Job, error)
-	Retry(ctx context.Context, id string) (job.Job, error)
+	// InsertOnce and RetryOnce do it under the key of the request, if it has one: the
+	// error wraps [job.ErrLost] if its holder has lost it.
+	InsertOnce(ctx context.Context, j job.Job, k *job.Keyed) (job.Job, error)
+	RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job, error)
 	// Quarantined reports whether a file, by the SHA-256 of its bytes, is one with
 	// which conversions have crashed.
 	Quarantined(ctx context.Context, sha256 string) (bool, error)
+}
+
+// Keys remembers requests that have a key, and what was answered to them.
+type Keys interface {
+	KeyHolder
+	// ClaimKey gives the key to the request, or says what is known of it.
+	ClaimKey(ctx context.Context, k job.Keyed, lease time.Duration) (job.KeyRecord, bool, error)
+	PurgeKeys(ctx context.Context, limit int) (int, error)
+}
+
+// KeyHolder is what whoever holds a key does with it. The errors wrap [job.ErrLost] if
+// he does not hold it any more.
+type KeyHolder interface {
+	HoldKey(ctx context.Context, k job.RequestKey, lease time.Duration) error
+	AnswerKey(ctx context.Context, k job.Keyed, a job.Answer) error
+	FreeKey(ctx context.Context, k job.RequestKey) error
 }
 
 // JobEnder cancels jobs that are active and removes those that are not.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
 const (
@@ -29,6 +31,11 @@ type exchange struct {
 	// byLink: the holder of a signed link, who may fetch this job's MP3 and is no
 	// user.
 	byLink bool
+	// keyed is the request under its key; nil without one.
+	keyed *job.Keyed
+	// made is the job that this request has made or changed already, when it came
+	// before under the same key and its answer was lost; else nil.
+	made *job.Job
 }
 
 type exchangeKey struct{}
@@ -65,8 +72,7 @@ func (g *Gateway) lingering(ctx huma.Context, next func(huma.Context)) {
 
 	_ = control.SetWriteDeadline(time.Now().Add(g.config.Timeout))
 	w.Header().Set("Content-Length", strconv.Itoa(held.body.Len()))
-	w.WriteHeader(max(held.status, http.StatusOK))
-	_, _ = w.Write(held.body.Bytes())
+	held.send()
 	if x.body.complete() {
 		return
 	}
@@ -85,6 +91,14 @@ type heldAnswer struct {
 
 func (w *heldAnswer) WriteHeader(status int)      { w.status = status }
 func (w *heldAnswer) Write(b []byte) (int, error) { return w.body.Write(b) }
+
+// send sends the answer.
+func (w *heldAnswer) send() {
+	w.ResponseWriter.WriteHeader(w.code())
+	_, _ = w.ResponseWriter.Write(w.body.Bytes())
+}
+
+func (w *heldAnswer) code() int { return max(w.status, http.StatusOK) }
 
 // Unwrap lets [http.ResponseController] reach the connection.
 func (w *heldAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

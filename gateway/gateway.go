@@ -17,6 +17,7 @@ import (
 type Gateway struct {
 	config  Config
 	jobs    Jobs
+	keys    Keys
 	queue   Queue
 	hints   Hints
 	bucket  Bucket
@@ -34,12 +35,12 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.create == nil || deps.Tokens == nil || deps.Links == nil {
+	if deps.Jobs == nil || deps.Keys == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.create == nil || deps.Tokens == nil || deps.Links == nil {
 		return nil, errors.New("gateway: a part is missing")
 	}
 	g := &Gateway{
 		config: config.withDefaults(),
-		jobs:   deps.Jobs, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
+		jobs:   deps.Jobs, keys: deps.Keys, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
 		tokens: deps.Tokens, links: deps.Links, logger: deps.Logger,
 		hub: newHub(), buffers: newBufferPool(),
 	}
@@ -69,8 +70,14 @@ func (g *Gateway) Handler() http.Handler { return g.handler }
 
 // Run listens for hints that jobs have changed until ctx is done, and returns nil
 // then. Streams of events work without it, but see changes only by looking for
-// them.
+// them. It also removes idempotency keys that have expired.
 func (g *Gateway) Run(ctx context.Context) error {
+	purged := make(chan struct{})
+	go func() {
+		defer close(purged)
+		g.purgeKeys(ctx)
+	}()
+	defer func() { <-purged }()
 	for {
 		err := g.hints.Subscribe(ctx, g.hub.notify)
 		if ctx.Err() != nil {

@@ -219,7 +219,7 @@ func TestDelete(t *testing.T) {
 	once.Store(false)
 	r.faults.set("Delete", func() error {
 		if once.CompareAndSwap(false, true) {
-			must(t)(r.jobs.Retry(t.Context(), id))
+			must(t)(r.jobs.RetryOnce(t.Context(), id, nil))
 		}
 		return nil
 	})

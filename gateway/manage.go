@@ -106,7 +106,11 @@ func (g *Gateway) removeFiles(ctx context.Context, id string) {
 }
 
 func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, error) {
-	u := exchangeOf(ctx).user
+	x := exchangeOf(ctx)
+	u := x.user
+	if x.made != nil {
+		return g.accepted(ctx, x.made, u), nil
+	}
 	j, err := g.jobOf(ctx, in.ID, u)
 	if err != nil {
 		return nil, err
@@ -120,15 +124,21 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	case !there:
 		return nil, gone("source_gone", "The uploaded file has been deleted. Upload it again.")
 	}
-	j, err = g.jobs.Retry(ctx, j.ID)
+	j, err = g.jobs.RetryOnce(ctx, j.ID, x.keyed)
 	switch {
+	case errors.Is(err, job.ErrLost):
+		return nil, keyInUse().WithCause(err)
 	case errors.Is(err, job.ErrConflict):
 		return nil, conflict("not_retryable", "The job has just changed. Look at it again.")
 	case err != nil:
 		return nil, storeTrouble(err)
 	}
 	g.enqueue(ctx, j)
-	return &acceptedOutput{Location: jobPath(j.ID), Body: g.viewOne(ctx, &j, u)}, nil
+	return g.accepted(ctx, &j, u), nil
+}
+
+func (g *Gateway) accepted(ctx context.Context, j *job.Job, u user) *acceptedOutput {
+	return &acceptedOutput{Location: jobPath(j.ID), Body: g.viewOne(ctx, j, u)}
 }
 
 func notRetryable(s job.State) error {

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The parts that the services run with fit.
 var (
 	_ gateway.Jobs         = (*jobstore.Store)(nil)
+	_ gateway.Keys         = (*jobstore.Store)(nil)
 	_ gateway.Queue        = (*queue.Client)(nil)
 	_ gateway.Hints        = (*events.Bus)(nil)
 	_ gateway.Verifier     = (*token.Verifier)(nil)
@@ -56,6 +57,7 @@ const retention = time.Millisecond
 // store is the store of jobs with what a worker does to them.
 type store interface {
 	gateway.Jobs
+	gateway.Keys
 	Claim(ctx context.Context, id, worker string, lease time.Duration) (job.Job, error)
 	Heartbeat(ctx context.Context, id string, attempt int, p job.Progress, lease time.Duration) error
 	Succeed(ctx context.Context, id string, attempt int, r job.Result, retention time.Duration) (job.Job, error)
@@ -100,11 +102,11 @@ type faulty struct {
 	*faults
 }
 
-func (f faulty) Insert(ctx context.Context, j job.Job) (job.Job, error) {
+func (f faulty) InsertOnce(ctx context.Context, j job.Job, k *job.Keyed) (job.Job, error) {
 	if err := f.at("Insert"); err != nil {
 		return job.Job{}, err
 	}
-	j, err := f.store.Insert(ctx, j)
+	j, err := f.store.InsertOnce(ctx, j, k)
 	if err := f.at("Inserted"); err != nil {
 		return job.Job{}, err
 	}
@@ -139,11 +141,29 @@ func (f faulty) Delete(ctx context.Context, id string) error {
 	return f.store.Delete(ctx, id)
 }
 
-func (f faulty) Retry(ctx context.Context, id string) (job.Job, error) {
+func (f faulty) RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job, error) {
 	if err := f.at("Retry"); err != nil {
 		return job.Job{}, err
 	}
-	return f.store.Retry(ctx, id)
+	j, err := f.store.RetryOnce(ctx, id, k)
+	if err := f.at("Retried"); err != nil {
+		return job.Job{}, err
+	}
+	return j, err
+}
+
+func (f faulty) ClaimKey(ctx context.Context, k job.Keyed, lease time.Duration) (job.KeyRecord, bool, error) {
+	if err := f.at("ClaimKey"); err != nil {
+		return job.KeyRecord{}, false, err
+	}
+	return f.store.ClaimKey(ctx, k, lease)
+}
+
+func (f faulty) AnswerKey(ctx context.Context, k job.Keyed, a job.Answer) error {
+	if err := f.at("AnswerKey"); err != nil {
+		return err
+	}
+	return f.store.AnswerKey(ctx, k, a)
 }
 
 // faultyBucket is a bucket behind faults.
@@ -346,7 +366,7 @@ func newRigOf(t *testing.T, change func(*gateway.Config), parts func(*gateway.De
 	}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	deps := gateway.Deps{
-		Jobs: faulty{r.jobs, f}, Queue: r.queue, Hints: r.wire, Bucket: gateway.BucketOf(faultyBucket{bucket, f}),
+		Jobs: faulty{r.jobs, f}, Keys: faulty{r.jobs, f}, Queue: r.queue, Hints: r.wire, Bucket: gateway.BucketOf(faultyBucket{bucket, f}),
 		Tokens: passes{}, Links: links, Logger: logger,
 		Checks: map[string]httpapi.Check{"bucket": bucket.Ping},
 	}

@@ -25,12 +25,12 @@ func (g *Gateway) register(api huma.API) {
 		"link":   {Type: "apiKey", In: "query", Name: "signature", Description: "A signed link, as in mails; it expires"},
 	}
 
-	upload := g.operation("create-job", http.MethodPost, "/v1/jobs", "Upload a file to be converted", 400, 408, 413, 415, 422)
+	upload := g.operation("create-job", http.MethodPost, "/v1/jobs", "Upload a file to be converted", 400, 408, 409, 413, 415, 422)
 	upload.Description = uploadDescription
 	upload.DefaultStatus = http.StatusAccepted
 	upload.SkipValidateParams = true // the handler does, and names them as settings
-	upload.Parameters = settingParams()
-	upload.Middlewares = huma.Middlewares{g.lingering, g.authenticate}
+	upload.Parameters = append(settingParams(), keyParam(), digestParam())
+	upload.Middlewares = huma.Middlewares{g.lingering, g.authenticate, g.once}
 	huma.Register(api, upload, g.create)
 	o.Paths[upload.Path].Post.RequestBody = uploadBody("file")
 
@@ -45,7 +45,9 @@ func (g *Gateway) register(api huma.API) {
 	remove.Responses["204"] = &huma.Response{Description: "The job has been removed."}
 	huma.Register(api, remove, g.remove)
 
-	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed job again", 404, 409, 410)
+	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed job again", 400, 404, 409, 410)
+	retry.Parameters = []*huma.Param{keyParam()}
+	retry.Middlewares = append(retry.Middlewares, g.once)
 	retry.DefaultStatus = http.StatusAccepted
 	huma.Register(api, retry, g.retry)
 
@@ -64,11 +66,12 @@ func (g *Gateway) register(api huma.API) {
 	events.Responses["204"] = &huma.Response{Description: "The job has ended and the client knows its last version."}
 	huma.Register(api, events, g.events)
 
-	legacy := g.operation("legacy-upload", http.MethodPost, "/upload", "Upload a file (old clients)", 400, 408, 413, 415, 422)
+	legacy := g.operation(legacyUploadID, http.MethodPost, "/upload", "Upload a file (old clients)", 400, 408, 409, 413, 415, 422)
 	legacy.Description = "Takes a form with one file in a field of any name. New clients use /v1/jobs."
 	legacy.Deprecated = true
 	legacy.SkipValidateParams = true
-	legacy.Middlewares = huma.Middlewares{g.lingering, g.authenticate}
+	legacy.Parameters = []*huma.Param{keyParam()}
+	legacy.Middlewares = huma.Middlewares{g.lingering, g.authenticate, g.once}
 	legacy.Responses["200"] = content200("text/plain", &huma.Schema{Type: huma.TypeString})
 	legacy.Responses["200"].Headers = map[string]*huma.Header{"Location": {Description: "Where the job is", Schema: &huma.Schema{Type: huma.TypeString}}}
 	huma.Register(api, legacy, g.legacyUpload)
@@ -79,6 +82,18 @@ func (g *Gateway) register(api huma.API) {
 		download.Deprecated = true
 		huma.Register(api, download, g.legacyDownload)
 	}
+}
+
+const legacyUploadID = "legacy-upload"
+
+func keyParam() *huma.Param {
+	return &huma.Param{Name: keyHeader, In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+		Description: "A name of the request's own, such as a UUID: a repetition within a day has no further effect and gets the same answer"}
+}
+
+func digestParam() *huma.Param {
+	return &huma.Param{Name: "Content-Digest", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+		Description: "The file's SHA-256 (RFC 9530), sha-256=:...:; for a body that is the file as it is"}
 }
 
 // operation returns an operation for users, with the errors that any can answer

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -56,6 +57,10 @@ type upload struct {
 	form form
 	body *body
 	buf  *buffers
+	// idle: the file is looked at, and not stored.
+	idle bool
+	// isRaw: the body is the file as it is.
+	isRaw bool
 
 	object Writer
 	bytes  int64
@@ -68,58 +73,35 @@ func (g *Gateway) create(ctx context.Context, _ *struct{}) (*acceptedOutput, err
 	if err != nil {
 		return nil, err
 	}
-	return &acceptedOutput{Location: jobPath(j.ID), Body: g.viewOne(ctx, &j, exchangeOf(ctx).user)}, nil
+	return g.accepted(ctx, &j, exchangeOf(ctx).user), nil
 }
 
 // receive reads an upload to its end and makes a job of it. Whatever goes wrong,
 // nothing is left behind.
 func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
 	x := exchangeOf(ctx)
-	u := &upload{g: g, form: form{notify: true}, body: x.body}
+	if x.made != nil {
+		return *x.made, nil
+	}
 	// From here on the client's going away is seen by reading, and what follows
 	// the last byte no longer depends on the client.
 	stored, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	u.ctx = stored
-
-	if err := u.form.setQuery(x.r.URL.RawQuery); err != nil {
-		return job.Job{}, err
-	}
-	separator, err := boundary(x.r.Header.Get("Content-Type"))
-	if err != nil {
-		return job.Job{}, err
-	}
-	if err := g.checkHead(x.r, separator != ""); err != nil {
-		return job.Job{}, err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return job.Job{}, fmt.Errorf("gateway: make an ID: %w", err)
 	}
-	u.id = id.String()
-	u.buf = g.buffers.Get().(*buffers)
-	defer g.release(u.buf)
+	u := &upload{g: g, id: id.String(), ctx: stored, body: x.body}
 	defer func() {
 		if u.object != nil {
 			u.object.Abort()
 		}
 	}()
-	if separator == "" {
-		u.form.nameFile(dispositionName(x.r.Header.Get("Content-Disposition")))
-		err = u.file(u.body)
-	} else {
-		u.buf.ahead.Reset(u.body)
-		fr := &formReader{form: &u.form, anyName: anyName, file: u.file}
-		err = fr.read(u.body, u.buf.ahead, separator)
-	}
-	if err == nil && !u.body.complete() { // the end of a chunked body, or what follows the last boundary
-		u.body.drain(chunk, 5*time.Second)
-	}
-	if err != nil {
+	if err := u.read(x, anyName); err != nil {
 		return job.Job{}, err
 	}
-	if u.body.complete() {
-		x.w.Header().Del("Connection")
+	if x.keyed != nil {
+		x.keyed.Request = u.request(x.keyed.Head)
 	}
 	j := job.Job{
 		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
@@ -130,7 +112,55 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
 	}
 	watch := time.AfterFunc(commitTimeout, cancel)
 	defer watch.Stop()
-	return u.finish(j)
+	return u.finish(j, x.keyed)
+}
+
+// read reads an upload to its end.
+func (u *upload) read(x *exchange, anyName bool) error {
+	u.form.notify = true
+	if err := u.form.setQuery(x.r.URL.RawQuery); err != nil {
+		return err
+	}
+	separator, err := boundary(x.r.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	if err := u.g.checkHead(x.r, separator != ""); err != nil {
+		return err
+	}
+	u.buf = u.g.buffers.Get().(*buffers)
+	defer u.g.release(u.buf)
+	if separator == "" {
+		err = u.raw(x.r)
+	} else {
+		u.buf.ahead.Reset(u.body)
+		fr := &formReader{form: &u.form, anyName: anyName, file: u.file}
+		err = fr.read(u.body, u.buf.ahead, separator)
+	}
+	if err == nil && !u.body.complete() { // the end of a chunked body, or what follows the last boundary
+		u.body.drain(chunk, 5*time.Second)
+	}
+	if err == nil && u.body.complete() {
+		x.w.Header().Del("Connection")
+	}
+	return err
+}
+
+// raw reads a body that is the file as it is.
+func (u *upload) raw(r *http.Request) error {
+	u.isRaw = true
+	u.form.nameFile(dispositionName(r.Header.Get("Content-Disposition")))
+	want, err := digest(r.Header)
+	if err != nil {
+		return err
+	}
+	if err := u.file(u.body); err != nil {
+		return err
+	}
+	if want != "" && want != u.sha256 {
+		return httpapi.NewProblem(http.StatusBadRequest, "digest_mismatch", "The file that has come is not the one that the digest in the header stands for. Upload it again.")
+	}
+	return nil
 }
 
 // checkHead refuses what can be told from the head of the request.
@@ -172,11 +202,14 @@ func (u *upload) file(src io.Reader) error {
 		return httpapi.NewProblem(http.StatusUnsupportedMediaType, "not_mp4",
 			"The file is not an MP4 file, nor of its family (MOV, M4A, M4V, 3GP).")
 	}
-	object, cerr := u.g.bucket.create(u.ctx, job.SourceKey(u.id))
-	if cerr != nil {
-		return httpapi.Trouble(cerr)
+	var object io.Writer = io.Discard
+	if !u.idle {
+		o, err := u.g.bucket.create(u.ctx, job.SourceKey(u.id))
+		if err != nil {
+			return httpapi.Trouble(err)
+		}
+		u.object, object = o, o
 	}
-	u.object = object
 	hash := sha256.New()
 	for {
 		if u.bytes += int64(n); u.bytes > u.g.config.MaxUpload {
@@ -205,7 +238,7 @@ func (u *upload) broken(err error) *httpapi.Problem {
 }
 
 // finish makes the job of a file that has come whole.
-func (u *upload) finish(j job.Job) (job.Job, error) {
+func (u *upload) finish(j job.Job, k *job.Keyed) (job.Job, error) {
 	if err := u.checkQuarantine(); err != nil {
 		return job.Job{}, err
 	}
@@ -215,7 +248,11 @@ func (u *upload) finish(j job.Job) (job.Job, error) {
 	}
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
-	made, err := u.g.jobs.Insert(ctx, j)
+	made, err := u.g.jobs.InsertOnce(ctx, j, k)
+	if errors.Is(err, job.ErrLost) {
+		u.remove()
+		return job.Job{}, keyInUse().WithCause(err)
+	}
 	if err != nil {
 		// The row may be there all the same, if only the answer was lost.
 		again, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), storeTimeout)

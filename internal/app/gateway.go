@@ -114,7 +114,7 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	// balancer that turned users away would lose more.
 	checks["redis"] = httpapi.Spare(checks["redis"])
 	g, err := gateway.New(settings.Config, gateway.Deps{
-		Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
+		Jobs: p.Jobs, Keys: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
 		Checks: checks, Logger: p.Log,
 	})
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Client of one gateway, for one user.
@@ -127,8 +129,13 @@ func (c *Client) upload(ctx context.Context, path, contentType string, body io.R
 		return j, err
 	}
 	req.Header.Set("Content-Type", contentType)
+	once(req)
 	return j, c.do(req, &j)
 }
+
+// once gives a request a key, so that it has its effect once if it is sent again:
+// package http does so when a connection that was kept turns out to be dead.
+func once(req *http.Request) { req.Header.Set("Idempotency-Key", `"`+uuid.NewString()+`"`) }
 
 // Get asks for a job.
 func (c *Client) Get(ctx context.Context, id string) (j Job, err error) {
@@ -142,7 +149,12 @@ func (c *Client) Delete(ctx context.Context, id string) error {
 
 // Retry has a job tried again.
 func (c *Client) Retry(ctx context.Context, id string) (j Job, err error) {
-	return j, c.call(ctx, http.MethodPost, "/v1/jobs/"+id+"/retry", nil, &j)
+	req, err := c.request(ctx, http.MethodPost, "/v1/jobs/"+id+"/retry", nil)
+	if err != nil {
+		return j, err
+	}
+	once(req)
+	return j, c.do(req, &j)
 }
 
 // Follow listens to a job's events until it is done, and returns how it ended. f,

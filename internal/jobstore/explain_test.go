@@ -32,8 +32,11 @@ func samples(id string) map[string][]any {
 		"leaseTake": {"h", 1, "sweep", "h"}, "leaseEnd": {"sweep", "h"},
 		"identity": {}, "countWalk": {},
 		"crash": {"crashed", "x/1", hash, "x/1"}, "crashes": {hash}, "quarantined": {20}, "pardon": {hash}, "forget": {1000},
+		"keyGet": {owner, keyName(7)}, "keyTake": {"h", 1, "w", 1, 1, owner, keyName(7), "v"}, "keyHold": {1, owner, keyName(7), "w"},
+		"keyJob": {id, "b", 1, owner, keyName(7), "w"}, "keyAnswer": {"b", 1, 202, "", "", owner, keyName(7), "w"},
+		"keyFree": {owner, keyName(7), "w"}, "keyPurge": {20},
 		// They look nothing up.
-		"insert": nil, "leaseNew": nil, "identityNew": nil, "crashNew": nil,
+		"insert": nil, "leaseNew": nil, "identityNew": nil, "keyNew": nil, "crashNew": nil,
 	}
 }
 
@@ -42,6 +45,7 @@ var indexes = map[string]string{
 	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_state",
 	"overdue": "jobs_due", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
 	"quarantined": "job_quarantine_last",
+	"keyPurge": "request_keys_expiry",
 }
 
 // TestPlans asks the databases how they would run each query: by an index, and
@@ -98,9 +102,12 @@ func crowd(t *testing.T, s *Store) {
 			t.Fatal(err)
 		}
 	}
+	for i := range 200 {
+		claimKey(t, s, i)
+	}
 	for _, analyze := range map[sqldb.Dialect][]string{
 		sqldb.SQLite: {"ANALYZE"},
-		sqldb.MySQL:  {"ANALYZE TABLE jobs", "ANALYZE TABLE job_leases"},
+		sqldb.MySQL:  {"ANALYZE TABLE jobs", "ANALYZE TABLE job_leases", "ANALYZE TABLE request_keys"},
 	}[s.db.Dialect()] {
 		if _, err := s.db.ExecContext(t.Context(), analyze); err != nil {
 			t.Fatal(err)

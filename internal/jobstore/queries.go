@@ -27,18 +27,23 @@ type queries struct {
 	// Of files that crash.
 	crash, crashNew, crashes, quarantined string
 	pardon, forget                        string
+	// Of the keys of requests.
+	keyGet, keyNew, keyTake, keyHold     string
+	keyJob, keyAnswer, keyFree, keyPurge string
 }
 
 // relaxed are the changes that a power cut may undo, for they are made again, or have
 // lost their sense, when the machine is up again: that a worker has begun a job and
-// how far it has come, who tells of an end, what the queue was told, who sweeps. What
-// was promised to others or decides over files is not among them: jobs that were
-// accepted or ended, and mails that were sent.
+// how far it has come, who tells of an end, what the queue was told, who sweeps, who
+// has a key, and in which words it was answered. What was promised to others or decides
+// over files is not among them: jobs that were accepted or ended, mails that were sent,
+// and which job a key has led to.
 //
 // A lost claim makes the job queued again. Its next attempt has the number of the
 // lost one, which has ended with the machine, as has its lease.
 func (q *queries) relaxed() []string {
-	return []string{q.claim, q.heartbeat, q.enqueued, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd}
+	return []string{q.claim, q.heartbeat, q.enqueued, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd,
+		q.keyNew, q.keyTake, q.keyHold, q.keyAnswer, q.keyFree, q.keyPurge}
 }
 
 // columns in the order in which scan reads them.
@@ -60,6 +65,11 @@ func newQueries(db *sqldb.DB) queries {
 		"{by ", by, "/}", byEnd, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
 
 	const (
+		// A key that its holder holds, though he may have been slow; and one that may
+		// be taken from him.
+		heldKey = ` WHERE owner = ? AND name = ? AND holder = ? AND status = 0`
+		freeKey = `(expires_at <= {now} OR status = 0 AND job = '' AND held_until <= {now})`
+
 		// What belongs to a running job only.
 		idle = `worker = '', progress = 0, progress_total = 0`
 		// The end of a job begins its notice, if somebody wants one.
@@ -74,6 +84,11 @@ func newQueries(db *sqldb.DB) queries {
 		release = `UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
 			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?`
 	)
+	keyPurge := `DELETE FROM request_keys WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?`
+	if db.Dialect() == sqldb.SQLite {
+		keyPurge = `DELETE FROM request_keys WHERE rowid IN (
+			SELECT rowid FROM request_keys WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?)`
+	}
 	return queries{
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
@@ -158,5 +173,18 @@ func newQueries(db *sqldb.DB) queries {
 		quarantined: `SELECT sha256, crashes, code, last_at FROM job_quarantine WHERE last_at > 0 ORDER BY last_at DESC LIMIT ?`,
 		pardon:      `DELETE FROM job_quarantine WHERE sha256 = ?`,
 		forget:      fill(`DELETE FROM job_quarantine WHERE last_at <= {now} - ?`),
+		keyGet: fill(`SELECT head, body, bytes, job, status, header, answer, holder,
+			CASE WHEN status = 0 AND held_until > {now} THEN 1 ELSE 0 END, CASE WHEN ` + freeKey + ` THEN 1 ELSE 0 END
+			FROM request_keys WHERE owner = ? AND name = ?`),
+		keyNew: fill(`INSERT INTO request_keys (owner, name, head, body, bytes, holder, held_until, job, status, header, answer, expires_at)
+			VALUES (?, ?, ?, '', ?, ?, {now} + ?, '', 0, '', '', {now} + ?)`),
+		keyTake: fill(`UPDATE request_keys SET head = ?, body = '', bytes = ?, holder = ?, held_until = {now} + ?,
+			job = '', status = 0, header = '', answer = '', expires_at = {now} + ?
+			WHERE owner = ? AND name = ? AND holder = ? AND ` + freeKey),
+		keyHold:   fill(`UPDATE request_keys SET held_until = {now} + ?` + heldKey),
+		keyJob:    `UPDATE request_keys SET job = ?, body = ?, bytes = ?` + heldKey + ` AND job = ''`,
+		keyAnswer: `UPDATE request_keys SET body = ?, bytes = ?, status = ?, header = ?, answer = ?` + heldKey,
+		keyFree:   `DELETE FROM request_keys` + heldKey + ` AND job = ''`,
+		keyPurge:  fill(keyPurge),
 	}
 }

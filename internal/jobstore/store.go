@@ -63,25 +63,19 @@ func New(db *sqldb.DB) *Store {
 // characters of ASCII), NotifyTo, FileName, the source and Settings; the rest is
 // ignored. If there is a job of that ID the error wraps [job.ErrConflict].
 func (s *Store) Insert(ctx context.Context, j job.Job) (job.Job, error) {
+	return s.InsertOnce(ctx, j, nil)
+}
+
+// insertion are the values of a new row.
+func insertion(j *job.Job) ([]any, error) {
 	if !job.ValidID(j.ID) {
-		return job.Job{}, fmt.Errorf("jobstore: insert: %q is not the ID of a job", j.ID)
+		return nil, fmt.Errorf("%q is not the ID of a job", j.ID)
 	}
 	if !validOwner(j.Owner) {
-		return job.Job{}, fmt.Errorf("jobstore: insert %s: %q is not the ID of a user", j.ID, j.Owner)
+		return nil, fmt.Errorf("%q is not the ID of a user", j.Owner)
 	}
 	settings, err := json.Marshal(j.Settings)
-	if err != nil {
-		return job.Job{}, fmt.Errorf("jobstore: insert %s: %w", j.ID, err)
-	}
-	j, _, err = s.change(ctx, j.ID, s.q.insert,
-		j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings))
-	if sqldb.IsDuplicate(err) {
-		err = fmt.Errorf("%w: it is there already", job.ErrConflict)
-	}
-	if err != nil {
-		return job.Job{}, fmt.Errorf("jobstore: insert: %w", err)
-	}
-	return j, nil
+	return []any{j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings)}, err
 }
 
 // Get returns a job; [job.ErrNotFound] if there is none.
@@ -163,11 +157,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 // Retry queues a job again that has failed, as if it were new, but
 // for the attempts that it has had; another is refused ([job.ErrConflict]).
 func (s *Store) Retry(ctx context.Context, id string) (job.Job, error) {
-	j, err := s.settle(ctx, id, s.q.retry, id)
-	if err != nil {
-		return job.Job{}, fmt.Errorf("jobstore: retry %s: %w", id, err)
-	}
-	return j, nil
+	return s.RetryOnce(ctx, id, nil)
 }
 
 // get is Get without words for the error.

@@ -1,0 +1,97 @@
+package e2e
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/client"
+)
+
+// TestRepeatedUpload: a gateway is killed in the midst of an upload with a key. The
+// repetition at its successor makes the job, and one after that gets the same answer.
+func TestRepeatedUpload(t *testing.T) {
+	dir := t.TempDir()
+	keygen := run(t, "auth", nil, "keygen")
+	<-keygen.done
+	key := filepath.Join(dir, "key.pem")
+	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
+	front, behind := freeAddress(t), freeAddress(t)
+	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
+	run(t, "auth", env, "--listen", behind, "--signing-key-file", key)
+	startGateway := func() *service {
+		s := run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind, "--redis", "redis://"+freeAddress(t)+"/0",
+			"--bucket", "file://"+filepath.Join(dir, "bucket"), "--public-url", "http://"+front, "--link-key", "a key of links that has more than 32 characters")
+		eventually(t, time.Minute, "the gateway is ready", func() bool {
+			res, err := http.Get("http://" + front + "/readyz")
+			if err != nil {
+				return false
+			}
+			res.Body.Close()
+			return res.StatusCode == http.StatusOK
+		})
+		return s
+	}
+	first := startGateway()
+	c := &client.Client{Base: "http://" + front}
+	must(t, c.Register(t.Context(), "anna@example.org", password))
+	must(t, c.Login(t.Context(), "anna@example.org", password))
+	video, err := os.ReadFile(filepath.Join("..", "..", "testdata", "melody.mp4"))
+	must(t, err)
+
+	conn, err := net.Dial("tcp", front)
+	must(t, err)
+	defer conn.Close()
+	send := func(conn net.Conn, body []byte) {
+		_, err := fmt.Fprintf(conn, "POST /v1/jobs?filename=melody.mp4 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n"+
+			"Idempotency-Key: once\r\nContent-Length: %d\r\n\r\n%s", c.Token, len(video), body)
+		must(t, err)
+	}
+	send(conn, video[:len(video)/2])
+	eventually(t, 10*time.Second, "the upload has begun", func() bool {
+		left, err := filepath.Glob(filepath.Join(dir, "bucket", ".tmp", "*"))
+		return err == nil && len(left) > 0
+	})
+	first.kill()
+	first.forget()
+
+	startGateway()
+	repeat := func() (*http.Response, string) {
+		conn, err := net.Dial("tcp", front)
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		send(conn, video)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		must(t, err)
+		b, err := io.ReadAll(res.Body)
+		must(t, err)
+		return res, string(b)
+	}
+	res, made := repeat() // it waits for the lease of the dead to pass
+	if res.StatusCode != http.StatusAccepted || res.Header.Get("Idempotency-Replayed") != "" {
+		t.Fatalf("%d %s", res.StatusCode, made)
+	}
+	if res, again := repeat(); res.StatusCode != http.StatusAccepted || again != made || res.Header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%d %s\nafter %s", res.StatusCode, again, made)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Base+"/v1/jobs", nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	list, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer list.Body.Close()
+	var found struct{ Jobs []client.Job }
+	must(t, json.NewDecoder(list.Body).Decode(&found))
+	if len(found.Jobs) != 1 || !strings.Contains(made, found.Jobs[0].ID) {
+		t.Errorf("%d jobs: %+v", len(found.Jobs), found.Jobs)
+	}
+}
