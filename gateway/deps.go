@@ -32,6 +32,7 @@ type Jobs interface {
 	JobReader
 	JobMaker
 	JobEnder
+	Twins
 }
 
 // JobReader finds jobs.
@@ -44,13 +45,25 @@ type JobReader interface {
 
 // JobMaker queues jobs.
 type JobMaker interface {
-	// InsertOnce and RetryOnce do it under the key of the request, if it has one: the
-	// error wraps [job.ErrLost] if its holder has lost it.
-	InsertOnce(ctx context.Context, j job.Job, k *job.Keyed) (job.Job, error)
+	// Submit and RetryOnce do it under the key of the request, if it has one: the
+	// error wraps [job.ErrLost] if its holder has lost it. Submit's wraps [job.ErrTwin]
+	// if there is a job of the same twin.
+	Submit(ctx context.Context, j job.Submission) (job.Job, error)
 	RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job, error)
 	// Quarantined reports whether a file, by the SHA-256 of its bytes, is one with
 	// which conversions have crashed.
 	Quarantined(ctx context.Context, sha256 string) (bool, error)
+}
+
+// Twins finds the jobs that may answer later submissions.
+type Twins interface {
+	// Twin's error wraps [job.ErrNotFound] if there is none.
+	Twin(ctx context.Context, twin string) (job.Job, error)
+	// Join has a job answer a submission. The error wraps [job.ErrConflict] if it may
+	// not (any more), and [job.ErrLost] as that of Submit.
+	Join(ctx context.Context, id string, j job.Submission) (job.Job, error)
+	// Displace keeps a job that is not active from answering.
+	Displace(ctx context.Context, id, twin string) error
 }
 
 // Keys remembers requests that have a key, and what was answered to them.

@@ -22,6 +22,7 @@ const (
 type form struct {
 	settings job.Settings
 	notify   bool
+	fresh    bool // not to be answered by an earlier job
 	fileName string
 	seen     map[string]bool
 }
@@ -40,21 +41,27 @@ func (f *form) set(where, name, value string) error {
 		f.fileName = job.CleanFileName(value)
 		return nil
 	case "notify":
-		var on job.Switch
-		if err := on.UnmarshalText([]byte(value)); err != nil {
-			return badSetting(where, &job.SettingError{Name: name, Reason: err.Error()})
-		}
-		f.notify = bool(on)
-		return nil
+		return setSwitch(&f.notify, where, name, value)
+	case "fresh":
+		return setSwitch(&f.fresh, where, name, value)
 	}
 	if err := f.settings.Set(name, value); err != nil {
 		if !slices.Contains(job.SettingNames(), name) {
 			// Those of an upload are settings too, for its sender.
-			all := append(job.SettingNames(), "filename", "notify")
+			all := append(job.SettingNames(), "filename", "notify", "fresh")
 			err = &job.SettingError{Name: name, Reason: "no such setting; there are " + strings.Join(all, ", ")}
 		}
 		return badSetting(where, err)
 	}
+	return nil
+}
+
+func setSwitch(field *bool, where, name, value string) error {
+	var on job.Switch
+	if err := on.UnmarshalText([]byte(value)); err != nil {
+		return badSetting(where, &job.SettingError{Name: name, Reason: err.Error()})
+	}
+	*field = bool(on)
 	return nil
 }
 

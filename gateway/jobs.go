@@ -30,6 +30,7 @@ type jobBody struct {
 	StartedAt    *time.Time    `json:"started_at,omitempty" doc:"When the last attempt began"`
 	EndedAt      *time.Time    `json:"ended_at,omitempty" doc:"When the job ended"`
 	ExpiresAt    *time.Time    `json:"expires_at,omitempty" doc:"When its files are removed"`
+	Duplicate    bool          `json:"duplicate,omitempty" doc:"In the answer to an upload: this is an earlier job of the same file and settings"`
 	Links        linksBody     `json:"links" doc:"Where to go from here"`
 }
 

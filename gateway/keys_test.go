@@ -60,21 +60,21 @@ func sameAnswer(t *testing.T, what string, first, again answer) {
 func uploads(t *testing.T, file []byte) map[string]func(r *rig, key string) answer {
 	return map[string]func(r *rig, key string) answer{
 		"raw": func(r *rig, key string) answer {
-			return r.keyedPost(t, key, "alice", "/v1/jobs?vbr=4&filename=a.mp4", "video/mp4", bytes.NewReader(file))
+			return r.keyedPost(t, key, "alice", "/v1/jobs?vbr=4&filename=a.mp4&fresh=true", "video/mp4", bytes.NewReader(file))
 		},
 		"raw in chunks": func(r *rig, key string) answer {
-			return r.keyedPost(t, key, "alice", "/v1/jobs?filename=a.mp4&vbr=4", "", struct{ io.Reader }{bytes.NewReader(file)})
+			return r.keyedPost(t, key, "alice", "/v1/jobs?fresh=true&filename=a.mp4&vbr=4", "", struct{ io.Reader }{bytes.NewReader(file)})
 		},
 		"form": func(r *rig, key string) answer {
-			contentType, body := form(field{"vbr", "", "4"}, field{"file", "a.mp4", string(file)})
+			contentType, body := form(field{"fresh", "", "on"}, field{"vbr", "", "4"}, field{"file", "a.mp4", string(file)})
 			return r.keyedPost(t, key, "alice", "/v1/jobs", contentType, bytes.NewReader(body))
 		},
 		"form, settings behind": func(r *rig, key string) answer {
-			contentType, body := form(field{"file", "a.mp4", string(file)}, field{"vbr", "", "4"})
+			contentType, body := form(field{"file", "a.mp4", string(file)}, field{"vbr", "", "4"}, field{"fresh", "", "yes"})
 			return r.keyedPost(t, key, "alice", "/v1/jobs", contentType, struct{ io.Reader }{bytes.NewReader(body)})
 		},
 		"old": func(r *rig, key string) answer {
-			contentType, body := form(field{"any", "a.mp4", string(file)})
+			contentType, body := form(field{"any", "a.mp4", string(file)}, field{"fresh", "", "true"})
 			return r.keyedPost(t, key, "alice", "/upload", contentType, bytes.NewReader(body))
 		},
 	}
@@ -127,18 +127,18 @@ func TestKeyForms(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)
 	// With quotation marks or without, it is the same.
-	first := r.keyedPost(t, "8e03978e-40d5-43e8-bc93-6894a57f9324", "alice", "/v1/jobs", "", bytes.NewReader(clip))
-	sameAnswer(t, "quoted", first, r.keyedPost(t, `"8e03978e-40d5-43e8-bc93-6894a57f9324"`, "alice", "/v1/jobs", "", bytes.NewReader(clip)))
-	first = r.keyedPost(t, `"a \"b\" \\c, d;e"`, "alice", "/v1/jobs", "", bytes.NewReader(clip))
-	sameAnswer(t, "escaped", first, r.keyedPost(t, `"a \"b\" \\c, d;e"`, "alice", "/v1/jobs", "", bytes.NewReader(clip)))
-	if a := r.keyedPost(t, strings.Repeat("x", 255), "alice", "/v1/jobs", "", bytes.NewReader(clip)); a.StatusCode != 202 {
+	first := r.keyedPost(t, "8e03978e-40d5-43e8-bc93-6894a57f9324", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip))
+	sameAnswer(t, "quoted", first, r.keyedPost(t, `"8e03978e-40d5-43e8-bc93-6894a57f9324"`, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)))
+	first = r.keyedPost(t, `"a \"b\" \\c, d;e"`, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip))
+	sameAnswer(t, "escaped", first, r.keyedPost(t, `"a \"b\" \\c, d;e"`, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)))
+	if a := r.keyedPost(t, strings.Repeat("x", 255), "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)); a.StatusCode != 202 {
 		t.Errorf("a long key: %d %s", a.StatusCode, a.body)
 	}
 	before := r.count(t)
 	for _, key := range []string{"", `""`, `"`, `"a`, `a"`, `"a"b`, `"a";p=1`, "a b", "a,b", "a;b", `"a\b"`, `a\b`, `"a\`, "ä", `"ä"`, strings.Repeat("x", 256)} {
-		wantProblem(t, r.keyedPost(t, key, "alice", "/v1/jobs", "", bytes.NewReader(clip)), 400, "bad_idempotency_key")
+		wantProblem(t, r.keyedPost(t, key, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)), 400, "bad_idempotency_key")
 	}
-	req := r.request(t, "POST", "/v1/jobs", "alice", bytes.NewReader(clip))
+	req := r.request(t, "POST", "/v1/jobs?fresh=true", "alice", bytes.NewReader(clip))
 	req.Header["Idempotency-Key"] = []string{"a", "b"}
 	wantProblem(t, r.send(t, req), 400, "bad_idempotency_key")
 	if n := r.count(t); n != before {
@@ -157,39 +157,39 @@ func TestKeyOfRefusals(t *testing.T) {
 
 	// Of a body that was refused on the way nobody knows the rest: it is judged anew.
 	for range 2 {
-		wantProblem(t, r.keyedPost(t, "text", "alice", "/v1/jobs", "", strings.NewReader(strings.Repeat("hello ", 50_000))), 415, "not_mp4")
+		wantProblem(t, r.keyedPost(t, "text", "alice", "/v1/jobs?fresh=true", "", strings.NewReader(strings.Repeat("hello ", 50_000))), 415, "not_mp4")
 	}
-	if a := r.keyedPost(t, "text", "alice", "/v1/jobs", "", bytes.NewReader(clip)); a.StatusCode != 202 {
+	if a := r.keyedPost(t, "text", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)); a.StatusCode != 202 {
 		t.Errorf("%d %s", a.StatusCode, a.body)
 	}
-	wantProblem(t, r.keyedPost(t, "empty", "alice", "/v1/jobs", "", nil), 422, "empty_upload")
+	wantProblem(t, r.keyedPost(t, "empty", "alice", "/v1/jobs?fresh=true", "", nil), 422, "empty_upload")
 
 	for _, method := range []string{"Create", "Write", "Commit", "Insert"} {
 		r.faults.set(method, down)
-		wantProblem(t, r.keyedPost(t, method, "alice", "/v1/jobs", "", bytes.NewReader(clip)), 503, "unavailable")
+		wantProblem(t, r.keyedPost(t, method, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)), 503, "unavailable")
 		r.faults.set(method, nil)
-		a := r.keyedPost(t, method, "alice", "/v1/jobs", "", bytes.NewReader(clip))
+		a := r.keyedPost(t, method, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip))
 		if a.StatusCode != 202 || a.Header.Get("Idempotency-Replayed") != "" {
 			t.Errorf("%s, when it is up again: %d %s", method, a.StatusCode, a.body)
 		}
-		sameAnswer(t, method, a, r.keyedPost(t, method, "alice", "/v1/jobs", "", bytes.NewReader(clip)))
+		sameAnswer(t, method, a, r.keyedPost(t, method, "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)))
 	}
 	r.faults.set("ClaimKey", down)
-	wantProblem(t, r.keyedPost(t, "x", "alice", "/v1/jobs", "", bytes.NewReader(clip)), 503, "unavailable")
+	wantProblem(t, r.keyedPost(t, "x", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)), 503, "unavailable")
 	r.faults.set("ClaimKey", nil)
 	r.faults.set("Insert", func() error { panic("no") })
-	wantProblem(t, r.keyedPost(t, "panic", "alice", "/v1/jobs", "", bytes.NewReader(clip)), 500, "internal")
+	wantProblem(t, r.keyedPost(t, "panic", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)), 500, "internal")
 	r.faults.set("Insert", nil)
-	if a := r.keyedPost(t, "panic", "alice", "/v1/jobs", "", bytes.NewReader(clip)); a.StatusCode != 202 {
+	if a := r.keyedPost(t, "panic", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip)); a.StatusCode != 202 {
 		t.Errorf("after a panic: %d %s", a.StatusCode, a.body)
 	}
 
 	// An upload that broke off.
 	conn := r.dial(t)
-	_, _ = fmt.Fprintf(conn, uploadHead+"Idempotency-Key: cut\r\nContent-Length: 500000\r\n\r\n%s", "", clip)
+	_, _ = fmt.Fprintf(conn, uploadHead+"Idempotency-Key: cut\r\nContent-Length: 500000\r\n\r\n%s", "?fresh=true", clip)
 	_ = conn.Close()
 	eventually(t, "the upload can be repeated", func() bool {
-		a := r.keyedPost(t, "cut", "alice", "/v1/jobs", "", bytes.NewReader(clip))
+		a := r.keyedPost(t, "cut", "alice", "/v1/jobs?fresh=true", "", bytes.NewReader(clip))
 		return a.StatusCode == 202
 	})
 }
@@ -236,7 +236,7 @@ func TestKeyOfRetry(t *testing.T) {
 // not for ever; another request is refused at once.
 func TestKeyUnderWay(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *gateway.Config) { c.KeyLease = 150 * time.Millisecond })
+	r := newRig(t, func(c *gateway.Config) { c.KeyLease = time.Second })
 	impatient := newRigOf(t, func(c *gateway.Config) { c.KeyWait = 50 * time.Millisecond }, func(d *gateway.Deps) {
 		d.Jobs, d.Keys = r.jobs, r.jobs
 	})
@@ -262,7 +262,7 @@ func TestKeyUnderWay(t *testing.T) {
 	}
 	// Several times the lease, which the gateway extends.
 	other := job.Keyed{RequestKey: job.RequestKey{Owner: "user-alice", Name: fmt.Sprintf("%x", sha256.Sum256([]byte("k"))), Holder: "x"}}
-	for began := time.Now(); time.Since(began) < 500*time.Millisecond; time.Sleep(10 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 2500*time.Millisecond; time.Sleep(10 * time.Millisecond) {
 		if _, claimed, err := r.jobs.ClaimKey(t.Context(), other, time.Second); err != nil || claimed {
 			t.Fatal(claimed, err)
 		}
@@ -364,7 +364,11 @@ func TestKeyLost(t *testing.T) {
 	r := newRig(t, nil)
 	// Somebody takes the key away as it is to be used.
 	r.faults.set("Insert", func() error { return fmt.Errorf("a test: %w", job.ErrLost) })
-	wantProblem(t, r.keyedPost(t, "k", "alice", "/v1/jobs", "", bytes.NewReader(clip)), 409, "idempotency_key_in_use")
+	a := r.keyedPost(t, "k", "alice", "/v1/jobs", "", bytes.NewReader(clip))
+	wantProblem(t, a, 409, "idempotency_key_in_use")
+	if a.Header.Get("Retry-After") == "" {
+		t.Error("it does not say when to try again")
+	}
 	r.nothingLeft(t)
 	r.faults.set("Insert", nil)
 	id := r.newJob(t, "alice").ID

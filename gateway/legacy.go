@@ -12,7 +12,7 @@ import (
 
 // legacyUpload takes a form with one file in any field.
 func (g *Gateway) legacyUpload(ctx context.Context, _ *struct{}) (*huma.StreamResponse, error) {
-	j, err := g.receive(ctx, true)
+	j, _, err := g.receive(ctx, true)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ type jobOutput struct {
 }
 
 type acceptedOutput struct {
+	Status   int
 	Location string `header:"Location" doc:"Where the job is"`
 	Body     *jobBody
 }
@@ -138,7 +139,7 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 }
 
 func (g *Gateway) accepted(ctx context.Context, j *job.Job, u user) *acceptedOutput {
-	return &acceptedOutput{Location: jobPath(j.ID), Body: g.viewOne(ctx, j, u)}
+	return &acceptedOutput{Status: http.StatusAccepted, Location: jobPath(j.ID), Body: g.viewOne(ctx, j, u)}
 }
 
 func notRetryable(s job.State) error {

@@ -102,11 +102,11 @@ type faulty struct {
 	*faults
 }
 
-func (f faulty) InsertOnce(ctx context.Context, j job.Job, k *job.Keyed) (job.Job, error) {
+func (f faulty) Submit(ctx context.Context, sub job.Submission) (job.Job, error) {
 	if err := f.at("Insert"); err != nil {
 		return job.Job{}, err
 	}
-	j, err := f.store.InsertOnce(ctx, j, k)
+	j, err := f.store.Submit(ctx, sub)
 	if err := f.at("Inserted"); err != nil {
 		return job.Job{}, err
 	}
@@ -150,6 +150,20 @@ func (f faulty) RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job
 		return job.Job{}, err
 	}
 	return j, err
+}
+
+func (f faulty) Twin(ctx context.Context, twin string) (job.Job, error) {
+	if err := f.at("Twin"); err != nil {
+		return job.Job{}, err
+	}
+	return f.store.Twin(ctx, twin)
+}
+
+func (f faulty) Join(ctx context.Context, id string, sub job.Submission) (job.Job, error) {
+	if err := f.at("Join"); err != nil {
+		return job.Job{}, err
+	}
+	return f.store.Join(ctx, id, sub)
 }
 
 func (f faulty) ClaimKey(ctx context.Context, k job.Keyed, lease time.Duration) (job.KeyRecord, bool, error) {
@@ -456,10 +470,10 @@ func (r *rig) do(t *testing.T, method, path, user string) answer {
 	return r.send(t, r.request(t, method, path, user, nil))
 }
 
-// upload uploads a file as a raw body and wants it taken.
+// upload uploads a file as a raw body and wants a job made of it.
 func (r *rig) upload(t *testing.T, user string, file []byte) answer {
 	t.Helper()
-	req := r.request(t, "POST", "/v1/jobs?filename=clip.mp4", user, bytes.NewReader(file))
+	req := r.request(t, "POST", "/v1/jobs?fresh=true&filename=clip.mp4", user, bytes.NewReader(file))
 	req.Header.Set("Content-Type", "video/mp4")
 	a := r.send(t, req)
 	if a.StatusCode != http.StatusAccepted {

@@ -33,6 +33,10 @@ func (g *Gateway) register(api huma.API) {
 	upload.Middlewares = huma.Middlewares{g.lingering, g.authenticate, g.once}
 	huma.Register(api, upload, g.create)
 	o.Paths[upload.Path].Post.RequestBody = uploadBody("file")
+	answers := o.Paths[upload.Path].Post.Responses
+	answers["200"] = &huma.Response{
+		Description: "An earlier job of the same file and settings has succeeded.", Content: answers["202"].Content, Headers: answers["202"].Headers,
+	}
 
 	huma.Register(api, g.operation("list-jobs", http.MethodGet, "/v1/jobs", "The user's jobs, newest first", 403, 422), g.list)
 
@@ -126,7 +130,9 @@ func content200(mediaType string, schema *huma.Schema) *huma.Response {
 
 const uploadDescription = `The body is the file as it is, with the settings in the query, or a form (multipart/form-data) with the file in the field "file" and the settings as fields before or after it. The settings are those of the command "mp3lathe convert". Only one file is taken at a time.
 
-The next bytes must come within a minute, and at 4 KiB per second on the average. Settings in the query and a body that is no MP4 file are refused before the file has come.`
+The next bytes must come within a minute, and at 4 KiB per second on the average. Settings in the query and a body that is no MP4 file are refused before the file has come.
+
+If the user has uploaded the same bytes with the same settings before, and that job waits, runs, or has succeeded and is still there, it is the answer, and has duplicate: 200 if it has succeeded, else 202.`
 
 const eventsDescription = `The stream begins with the job as it is, unless Last-Event-ID is its version, and goes on with each change, at most five a second. An event "job" holds what GET of the job answers, and its id is the job's version, which never falls. After the last change comes an event "end"; close the EventSource then. One that connects again all the same is answered 204, which stops it. A comment comes every 15 seconds.
 
@@ -155,7 +161,10 @@ var settingDocs = map[string]string{
 	"id3v24":        "true writes ID3v2.4 instead of ID3v2.3 tags",
 }
 
-const notifyDoc = "false sends no mail at the end"
+const (
+	notifyDoc = "false sends no mail at the end"
+	freshDoc  = "true makes a job that stands alone: it is not answered by an earlier one of the same file and settings, and answers no later one"
+)
 
 func settingParams() []*huma.Param {
 	var ps []*huma.Param
@@ -169,6 +178,7 @@ func settingParams() []*huma.Param {
 	text := &huma.Schema{Type: huma.TypeString}
 	return append(ps,
 		&huma.Param{Name: "notify", In: "query", Description: notifyDoc, Schema: text},
+		&huma.Param{Name: "fresh", In: "query", Description: freshDoc, Schema: text},
 		&huma.Param{Name: "filename", In: "query", Description: "What the file is called", Schema: text})
 }
 

@@ -65,23 +65,31 @@ type upload struct {
 	object Writer
 	bytes  int64
 	sha256 string
+	joined *job.Job // the earlier job that is the answer
 }
 
 // create takes an upload.
 func (g *Gateway) create(ctx context.Context, _ *struct{}) (*acceptedOutput, error) {
-	j, err := g.receive(ctx, false)
+	j, joined, err := g.receive(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	return g.accepted(ctx, &j, exchangeOf(ctx).user), nil
+	out := g.accepted(ctx, &j, exchangeOf(ctx).user)
+	if joined {
+		out.Body.Duplicate = true
+		if j.State == job.Succeeded {
+			out.Status = http.StatusOK
+		}
+	}
+	return out, nil
 }
 
-// receive reads an upload to its end and makes a job of it. Whatever goes wrong,
-// nothing is left behind.
-func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
+// receive reads an upload to its end and makes a job of it, unless an earlier one is
+// joined. Whatever goes wrong, nothing is left behind.
+func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined bool, err error) {
 	x := exchangeOf(ctx)
 	if x.made != nil {
-		return *x.made, nil
+		return *x.made, false, nil
 	}
 	// From here on the client's going away is seen by reading, and what follows
 	// the last byte no longer depends on the client.
@@ -89,7 +97,7 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
 	defer cancel()
 	id, err := uuid.NewV7()
 	if err != nil {
-		return job.Job{}, fmt.Errorf("gateway: make an ID: %w", err)
+		return job.Job{}, false, fmt.Errorf("gateway: make an ID: %w", err)
 	}
 	u := &upload{g: g, id: id.String(), ctx: stored, body: x.body}
 	defer func() {
@@ -97,22 +105,34 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (job.Job, error) {
 			u.object.Abort()
 		}
 	}()
-	if err := u.read(x, anyName); err != nil {
-		return job.Job{}, err
+	err = u.read(x, anyName)
+	if err == nil && u.joined == nil {
+		watch := time.AfterFunc(commitTimeout, cancel)
+		defer watch.Stop()
+		j, err = u.finish(u.submission(x))
+	}
+	if u.joined != nil {
+		return *u.joined, true, err
+	}
+	return j, false, err
+}
+
+// submission is what has come, as the store takes it.
+func (u *upload) submission(x *exchange) job.Submission {
+	sub := job.Submission{Job: job.Job{
+		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
+		SourceBytes: u.bytes, SourceSHA256: u.sha256, State: job.Queued,
+	}, Key: x.keyed}
+	if u.form.notify {
+		sub.NotifyTo = x.user.email
+	}
+	if !u.form.fresh {
+		sub.Twin = sub.Job.Twin()
 	}
 	if x.keyed != nil {
 		x.keyed.Request = u.request(x.keyed.Head)
 	}
-	j := job.Job{
-		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
-		SourceBytes: u.bytes, SourceSHA256: u.sha256, State: job.Queued,
-	}
-	if u.form.notify {
-		j.NotifyTo = x.user.email
-	}
-	watch := time.AfterFunc(commitTimeout, cancel)
-	defer watch.Stop()
-	return u.finish(j, x.keyed)
+	return sub
 }
 
 // read reads an upload to its end.
@@ -131,13 +151,13 @@ func (u *upload) read(x *exchange, anyName bool) error {
 	u.buf = u.g.buffers.Get().(*buffers)
 	defer u.g.release(u.buf)
 	if separator == "" {
-		err = u.raw(x.r)
+		err = u.raw(x)
 	} else {
 		u.buf.ahead.Reset(u.body)
 		fr := &formReader{form: &u.form, anyName: anyName, file: u.file}
 		err = fr.read(u.body, u.buf.ahead, separator)
 	}
-	if err == nil && !u.body.complete() { // the end of a chunked body, or what follows the last boundary
+	if err == nil && u.joined == nil && !u.body.complete() { // the end of a chunked body, or what follows the last boundary
 		u.body.drain(chunk, 5*time.Second)
 	}
 	if err == nil && u.body.complete() {
@@ -147,12 +167,21 @@ func (u *upload) read(x *exchange, anyName bool) error {
 }
 
 // raw reads a body that is the file as it is.
-func (u *upload) raw(r *http.Request) error {
+func (u *upload) raw(x *exchange) error {
 	u.isRaw = true
-	u.form.nameFile(dispositionName(r.Header.Get("Content-Disposition")))
-	want, err := digest(r.Header)
+	u.form.nameFile(dispositionName(x.r.Header.Get("Content-Disposition")))
+	want, err := digest(x.r.Header)
 	if err != nil {
 		return err
+	}
+	if want != "" && !u.idle {
+		u.sha256 = want
+		if err := u.join(u.submission(x)); err != nil || u.joined != nil {
+			return err // the file need not come
+		}
+		if x.keyed != nil {
+			x.keyed.Body = "" // it has not come yet
+		}
 	}
 	if err := u.file(u.body); err != nil {
 		return err
@@ -237,8 +266,11 @@ func (u *upload) broken(err error) *httpapi.Problem {
 	return u.body.broken(err)
 }
 
-// finish makes the job of a file that has come whole.
-func (u *upload) finish(j job.Job, k *job.Keyed) (job.Job, error) {
+// finish makes the job of a file that has come whole, or joins an earlier one.
+func (u *upload) finish(sub job.Submission) (job.Job, error) {
+	if err := u.join(sub); err != nil || u.joined != nil {
+		return job.Job{}, err
+	}
 	if err := u.checkQuarantine(); err != nil {
 		return job.Job{}, err
 	}
@@ -246,18 +278,38 @@ func (u *upload) finish(j job.Job, k *job.Keyed) (job.Job, error) {
 		u.remove() // for the case that only the answer was lost
 		return job.Job{}, httpapi.Trouble(err)
 	}
+	for range maxRaces {
+		made, err := u.submit(sub)
+		if !errors.Is(err, job.ErrTwin) {
+			return made, err
+		}
+		// The same came at the same time, and was quicker.
+		if err := u.join(sub); err != nil || u.joined != nil {
+			u.remove()
+			return job.Job{}, err
+		}
+	}
+	u.remove()
+	return job.Job{}, conflict("conflict", "The same file is uploaded again and again. Try again.")
+}
+
+// submit makes the job. If the error wraps [job.ErrTwin] there is one already, else if
+// it is one nothing is left of the file.
+func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
-	made, err := u.g.jobs.InsertOnce(ctx, j, k)
-	if errors.Is(err, job.ErrLost) {
+	made, err := u.g.jobs.Submit(ctx, sub)
+	switch {
+	case errors.Is(err, job.ErrTwin):
+		return job.Job{}, err
+	case errors.Is(err, job.ErrLost):
 		u.remove()
 		return job.Job{}, keyInUse().WithCause(err)
-	}
-	if err != nil {
+	case err != nil:
 		// The row may be there all the same, if only the answer was lost.
 		again, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), storeTimeout)
 		defer cancel()
-		found, gerr := u.g.jobs.Get(again, j.ID)
+		found, gerr := u.g.jobs.Get(again, sub.ID)
 		if gerr != nil {
 			u.remove()
 			return job.Job{}, httpapi.Trouble(err)
@@ -280,6 +332,49 @@ func (u *upload) checkQuarantine() error {
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, string(why.Code), why.Sentence()+" "+why.Advice())
 	}
 	return nil
+}
+
+// join looks for an earlier job of the same bytes and settings, and has it answer this
+// upload: joined is set then. One that cannot answer, since it has failed or its MP3 is
+// gone, makes room for a new one.
+func (u *upload) join(sub job.Submission) error {
+	if sub.Twin == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
+	defer cancel()
+	for range maxRaces {
+		old, err := u.g.jobs.Twin(ctx, sub.Twin)
+		if errors.Is(err, job.ErrNotFound) {
+			return nil
+		}
+		there := err == nil && old.State.Active()
+		if err == nil && old.State == job.Succeeded && old.Result != nil {
+			there, err = u.g.bucket.exists(ctx, old.Result.Key)
+		}
+		if err != nil {
+			return httpapi.Trouble(err)
+		}
+		if there {
+			joined, err := u.g.jobs.Join(ctx, old.ID, sub)
+			switch {
+			case err == nil:
+				u.joined = &joined
+				u.g.publish(ctx, joined.ID)
+				return nil
+			case errors.Is(err, job.ErrLost):
+				return keyInUse().WithCause(err)
+			case !errors.Is(err, job.ErrConflict) && !errors.Is(err, job.ErrNotFound):
+				return httpapi.Trouble(err)
+			case old.State.Active():
+				continue // it has just ended
+			}
+		}
+		if err := u.g.jobs.Displace(ctx, old.ID, sub.Twin); err != nil {
+			return httpapi.Trouble(err)
+		}
+	}
+	return conflict("conflict", "An earlier job of the same file keeps changing. Try again.")
 }
 
 // remove deletes the file of a job that was not made. If that fails the sweeper

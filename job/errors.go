@@ -8,6 +8,8 @@ var (
 	ErrNotFound = errors.New("no such job")
 	// ErrConflict means that the job is not in a state in which this can be done.
 	ErrConflict = errors.New("the job's state does not allow it")
+	// ErrTwin means that there is a job that may answer in the place of a new one.
+	ErrTwin = errors.New("there is a job of the same bytes and settings")
 	// ErrLost means that the attempt does not hold the job any more: it was
 	// canceled, deleted, or given to somebody else. What the attempt made must not
 	// be kept.

@@ -63,8 +63,8 @@ as_user=(-H "Authorization: Bearer $token")
 
 # ---- upload, progress, result ----
 
-show "curl -H 'Authorization: Bearer ...' -F file=@$video -F vbr=2 -F title='The demo' $url/v1/jobs"
-curl -sSf "${as_user[@]}" -F "file=@$video" -F vbr=2 -F title='The demo' "$url/v1/jobs" >"$data/answer"
+show "curl -H 'Authorization: Bearer ...' -F file=@$video -F vbr=2 -F title='The demo' -F fresh=true $url/v1/jobs"
+curl -sSf "${as_user[@]}" -F "file=@$video" -F vbr=2 -F title='The demo' -F fresh=true "$url/v1/jobs" >"$data/answer"
 cat "$data/answer"
 id=$(field id <"$data/answer")
 

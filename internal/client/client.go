@@ -38,8 +38,10 @@ type Job struct {
 	// SourceBytes and SourceSHA256 (hex) of the upload.
 	SourceBytes  int64  `json:"source_bytes"`
 	SourceSHA256 string `json:"source_sha256"`
-	Attempt      int    `json:"attempt"`
-	Failure      *struct {
+	// Duplicate, in the answer to an upload: it is an earlier job.
+	Duplicate bool `json:"duplicate"`
+	Attempt   int  `json:"attempt"`
+	Failure   *struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	} `json:"failure"`

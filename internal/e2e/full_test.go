@@ -86,7 +86,7 @@ func TestFullDisk(t *testing.T) {
 	c := s.user(t, "anna@example.org")
 	video, err := os.ReadFile(filepath.Join("..", "..", "testdata", "melody.mp4"))
 	must(t, err)
-	loud := map[string][]string{"bitrate": {"320"}}
+	loud := map[string][]string{"bitrate": {"320"}, "fresh": {"true"}}
 	wantFull := func(err error) {
 		t.Helper()
 		if problem := (*client.Error)(nil); !errors.As(err, &problem) || problem.Status != 507 || problem.Code != "storage_full" {

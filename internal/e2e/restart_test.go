@@ -28,7 +28,7 @@ func TestRestart(t *testing.T) {
 			must(t, err)
 			var ids []string
 			for range 12 {
-				j, err := c.Upload(t.Context(), "waltz.m4a", newReader(video), nil)
+				j, err := c.Upload(t.Context(), "waltz.m4a", newReader(video), map[string][]string{"fresh": {"true"}})
 				must(t, err)
 				ids = append(ids, j.ID)
 			}

@@ -123,24 +123,8 @@ func (s *Store) changeKey(ctx context.Context, what, query string, args ...any) 
 	return nil
 }
 
-// InsertOnce is [Store.Insert] under a key: the job is there if and only if the key
-// says so. [job.ErrLost] means that the key is not held. With a nil key it is Insert.
-func (s *Store) InsertOnce(ctx context.Context, j job.Job, k *job.Keyed) (job.Job, error) {
-	args, err := insertion(&j)
-	var made job.Job
-	if err == nil {
-		made, _, err = s.once(ctx, k, j.ID, s.q.insert, args...)
-	}
-	if sqldb.IsDuplicate(err) {
-		err = fmt.Errorf("%w: it is there already", job.ErrConflict)
-	}
-	if err != nil {
-		return job.Job{}, fmt.Errorf("jobstore: insert %s: %w", j.ID, err)
-	}
-	return made, nil
-}
-
-// RetryOnce is [Store.Retry] under a key, as [Store.InsertOnce] is Insert.
+// RetryOnce is [Store.Retry] under a key: the job is queued if and only if the key says
+// so. [job.ErrLost] means that the key is not held. With a nil key it is Retry.
 func (s *Store) RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job, error) {
 	j, n, err := s.once(ctx, k, id, s.q.retry, id)
 	if err == nil && n == 0 {

@@ -74,18 +74,18 @@ func TestKey(t *testing.T) {
 		if err := s.FreeKey(ctx, second.RequestKey); err != nil {
 			t.Error(err)
 		}
-		if _, err := s.InsertOnce(ctx, job.Job{ID: newID(), Owner: owner}, second); !errors.Is(err, job.ErrLost) {
+		if _, err := s.Submit(ctx, job.Submission{Job: job.Job{ID: newID(), Owner: owner}, Key: second}); !errors.Is(err, job.ErrLost) {
 			t.Errorf("inserted by another: %v", err)
 		}
 		look("meddled with", want)
 
-		j, err := s.InsertOnce(ctx, job.Job{ID: newID(), Owner: owner, FileName: "a.mp4"}, first)
+		j, err := s.Submit(ctx, job.Submission{Job: job.Job{ID: newID(), Owner: owner, FileName: "a.mp4"}, Key: first})
 		if err != nil || j.State != job.Queued || j.FileName != "a.mp4" {
 			t.Fatalf("%+v, %v", j, err)
 		}
 		want.JobID, want.Body = j.ID, "body"
 		look("with a job", want)
-		if _, err := s.InsertOnce(ctx, job.Job{ID: newID(), Owner: owner}, first); !errors.Is(err, job.ErrLost) {
+		if _, err := s.Submit(ctx, job.Submission{Job: job.Job{ID: newID(), Owner: owner}, Key: first}); !errors.Is(err, job.ErrLost) {
 			t.Errorf("a second job: %v", err)
 		}
 		lapse(t, s, 1)
@@ -138,7 +138,7 @@ func TestKeyFreed(t *testing.T) {
 		lapse(t, s, 1)
 		third := claimKey(t, s, 1) // of one that died
 		for _, k := range []*job.Keyed{first, second} {
-			if _, err := s.InsertOnce(ctx, job.Job{ID: newID(), Owner: owner}, k); !errors.Is(err, job.ErrLost) {
+			if _, err := s.Submit(ctx, job.Submission{Job: job.Job{ID: newID(), Owner: owner}, Key: k}); !errors.Is(err, job.ErrLost) {
 				t.Errorf("of one that has lost it: %v", err)
 			}
 			if err := s.FreeKey(ctx, k.RequestKey); err != nil {
@@ -163,7 +163,7 @@ func TestKeyRetry(t *testing.T) {
 			}
 		}
 		existing := job.Job{ID: failed.ID, Owner: owner}
-		if _, err := s.InsertOnce(ctx, existing, k); !errors.Is(err, job.ErrConflict) {
+		if _, err := s.Submit(ctx, job.Submission{Job: existing, Key: k}); !errors.Is(err, job.ErrConflict) {
 			t.Errorf("a second of the same ID: %v", err)
 		}
 		if rec, _, err := s.ClaimKey(ctx, *keyed(1, "x"), lease); err != nil || rec.JobID != "" {
@@ -234,7 +234,7 @@ func TestOneKey(t *testing.T) {
 								}
 							}
 							// Also those who have lost it, or never had it.
-							_, err = s.InsertOnce(t.Context(), job.Job{ID: newID(), Owner: owner}, k)
+							_, err = s.Submit(t.Context(), job.Submission{Job: job.Job{ID: newID(), Owner: owner}, Key: k})
 							switch {
 							case err == nil:
 								made.Add(1)
@@ -307,7 +307,7 @@ func TestKeyModel(t *testing.T) {
 				},
 				"insert": func(*rapid.T) {
 					k := holder()
-					j, err := s.InsertOnce(ctx, job.Job{ID: newID(), Owner: owner}, k)
+					j, err := s.Submit(ctx, job.Submission{Job: job.Job{ID: newID(), Owner: owner}, Key: k})
 					if lost("insert", k, err, open(k) && m.job == "") {
 						m.job = j.ID
 					}

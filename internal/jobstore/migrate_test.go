@@ -3,6 +3,7 @@ package jobstore
 import (
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
@@ -83,6 +84,65 @@ func TestOldRow(t *testing.T) {
 			Expires: time.UnixMicro(4102444800000000).UTC(),
 		})
 	})
+}
+
+// TestOldTables: rows of the first version's tables live on in those of today, and a
+// program of that version can still write into them.
+func TestOldTables(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			db, err := sqldb.Open(t.Context(), newURL(t, kind))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() })
+			first := fstest.MapFS{}
+			for _, name := range []string{"0001_jobs.sql", "0002_leases.sql", "0003_identity.sql"} {
+				b, err := migrations.ReadFile("migrations/" + string(kind) + "/" + name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first[string(kind)+"/"+name] = &fstest.MapFile{Data: b}
+			}
+			if err := db.Migrate(t.Context(), first, "jobs_schema"); err != nil {
+				t.Fatal(err)
+			}
+			// As that version wrote it.
+			add := func(state job.State, result string) string {
+				t.Helper()
+				id := newID()
+				if _, err := db.ExecContext(t.Context(), `INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
+					state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
+					version, created_at, not_before, started_at, ended_at, due_at, notice_at, notice_lease_until, notified_at, notice_error)
+					VALUES (?, ?, '', '', 5, 'ab', '{}', ?, 1, 1, '', 0, 0, '', '', ?, 6, 1, 0, 2, 3, 4102444800000000, 0, 0, 4, '')`,
+					id, owner, string(state), result); err != nil {
+					t.Fatal(err)
+				}
+				return id
+			}
+			ids := map[job.State]string{}
+			for _, state := range job.States() {
+				ids[state] = add(state, map[bool]string{true: `{"key":"k","bytes":3}`}[state == job.Succeeded])
+			}
+			if err := Migrate(t.Context(), db); err != nil {
+				t.Fatal(err)
+			}
+			s := New(db)
+			for state, id := range ids {
+				if j := get(t, s, id); j.State != state || j.SourceBytes != 5 {
+					t.Errorf("%+v", j)
+				}
+			}
+			if _, err := s.Claim(t.Context(), ids[job.Queued], "w", lease); err != nil {
+				t.Error(err)
+			}
+			if _, err := s.Claim(t.Context(), add(job.Queued, ""), "w", lease); err != nil {
+				t.Errorf("what the old version adds: %v", err)
+			}
+		})
+	}
 }
 
 // TestLongTexts: what a worker says of itself, and of a failure, is cut to fit.

@@ -20,6 +20,8 @@ type model struct {
 	failure        *job.Failure
 	result         string // the key of it
 	leased, told   bool   // its notice
+	twin           string
+	displaced      bool
 }
 
 // machine runs the same operations on a store and on models.
@@ -30,8 +32,12 @@ type machine struct {
 }
 
 func (m *machine) insert() {
-	j := insert(m.t, m.s)
-	m.jobs = append(m.jobs, &model{id: j.ID, state: job.Queued, version: 1})
+	j := &model{id: newID(), state: job.Queued, version: 1}
+	j.twin = j.id
+	if _, err := m.s.Submit(m.t.Context(), submission(j.id, j.twin)); err != nil {
+		m.t.Fatal(err)
+	}
+	m.jobs = append(m.jobs, j)
 }
 
 // pick draws a job, and an attempt of it, most often the last.
@@ -148,6 +154,29 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 				j.state, j.leased = job.Expired, false
 				j.version++
 			}
+		},
+		"submit a twin": func(r *rapid.T) {
+			j, _ := m.pick(r)
+			twin := submission(newID(), j.twin)
+			_, err := m.s.Submit(ctx, twin)
+			if m.expect(r, "submit a twin", err, j.displaced, job.ErrTwin) {
+				j.twin = newID() // another has that now
+				m.jobs = append(m.jobs, &model{id: twin.ID, state: job.Queued, version: 1, twin: twin.Twin})
+			}
+		},
+		"join": func(r *rapid.T) {
+			j, _ := m.pick(r)
+			_, err := m.s.Join(ctx, j.id, submission(newID(), j.twin))
+			if m.expect(r, "join", err, !j.displaced && (j.state.Active() || j.state == job.Succeeded), job.ErrConflict) {
+				j.version++
+			}
+		},
+		"displace": func(r *rapid.T) {
+			j, _ := m.pick(r)
+			if err := m.s.Displace(ctx, j.id, j.twin); err != nil {
+				r.Fatal(err)
+			}
+			j.displaced = j.displaced || !j.state.Active()
 		},
 		"claim notice": func(r *rapid.T) {
 			j, _ := m.pick(r)

@@ -22,6 +22,8 @@ type queries struct {
 	// Of the database.
 	identity, identityNew, countWalk string
 	purge, states                    string
+	// Of jobs that answer later uploads.
+	twin, join, displace string
 	// Of named leases.
 	leaseTake, leaseNew, leaseEnd string
 	// Of files that crash.
@@ -93,8 +95,8 @@ func newQueries(db *sqldb.DB) queries {
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at,
-			notice_at, notice_lease_until, notified_at, notice_error)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, ''){row}`),
+			notice_at, notice_lease_until, notified_at, notice_error, twin)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
 		position: fill(`SELECT CASE WHEN state = 'queued' THEN 1 + (
@@ -117,7 +119,7 @@ func newQueries(db *sqldb.DB) queries {
 		heartbeat: fill(`UPDATE jobs SET version = version + 1, progress = ?, progress_total = ?, due_at = {now} + ?
 			WHERE id = ? AND state = 'running' AND attempt = ?`),
 		succeed: fill(`UPDATE jobs SET state = 'succeeded', version = version + 1, ` + idle + `,
-			result = ?, ended_at = {now}, due_at = {now} + ?, ` + notice + held),
+			result = ?, ended_at = {now}, kept = ?, due_at = {now} + ?, ` + notice + held),
 		fail:    fill(fail + held),
 		release: fill(release + held),
 		giveUp:  fill(fail + lapsed),
@@ -155,6 +157,16 @@ func newQueries(db *sqldb.DB) queries {
 			WHERE state = 'expired' AND due_at <= {now} - ? ORDER BY due_at LIMIT ?`),
 		purge:  fill(`DELETE FROM jobs WHERE id IN ({ids}) AND state = 'expired'`),
 		states: fill(`SELECT id, state, attempt FROM jobs WHERE id IN ({ids})`),
+
+		twin: fill(`SELECT {columns} FROM jobs WHERE twin = ?`),
+		// MySQL sees the columns to the left as they are set, so notify_to comes late.
+		join: fill(`UPDATE jobs SET version = version + 1,
+			notice_at = CASE WHEN state = 'succeeded' AND notify_to = '' AND ? <> '' THEN 1 ELSE notice_at END,
+			notify_to = CASE WHEN notify_to = '' THEN ? ELSE notify_to END,
+			file_name = CASE WHEN ? = '' THEN file_name ELSE ? END,
+			due_at = CASE WHEN state = 'succeeded' AND due_at < {now} + kept THEN {now} + kept ELSE due_at END
+			WHERE id = ? AND twin = ? AND (state IN ('queued', 'running') OR state = 'succeeded' AND due_at > {now}){row}`),
+		displace: `UPDATE jobs SET twin = NULL WHERE id = ? AND twin = ? AND state NOT IN ('queued', 'running')`,
 
 		identity:    `SELECT id, walks FROM job_database WHERE one = 1`,
 		identityNew: `INSERT INTO job_database (one, id, walks) VALUES (1, ?, 0)`,

@@ -97,7 +97,10 @@ func races(t *testing.T, s, other *Store) {
 	jobs := make([]string, 6)
 	tallies := map[string]*tally{}
 	for i := range jobs {
-		jobs[i] = insert(t, s).ID
+		jobs[i] = newID()
+		if _, err := s.Submit(t.Context(), submission(jobs[i], jobs[i])); err != nil {
+			t.Fatal(err)
+		}
 		tallies[jobs[i]] = &tally{claims: map[int]bool{}}
 	}
 	rounds := map[sqldb.Dialect]int{sqldb.SQLite: 150, sqldb.MySQL: 100}[s.db.Dialect()]
@@ -159,7 +162,7 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 		var note func() // under n's lock
 		final := false
 		end, retry := func() { n.ends++ }, func() { n.retries++ }
-		switch rand.N(10) {
+		switch rand.N(11) {
 		case 0, 1, 2:
 			var j job.Job
 			switch j, err = s.Claim(ctx, id, "w", lease); {
@@ -191,6 +194,8 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 		case 9:
 			_, err = s.Retry(ctx, id)
 			note = retry
+		case 10:
+			_, err = s.Join(ctx, id, submission(newID(), id))
 		}
 		switch {
 		case err == nil:

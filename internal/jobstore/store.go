@@ -59,15 +59,13 @@ func New(db *sqldb.DB) *Store {
 	return s
 }
 
-// Insert keeps a new job: queued, created now. Of j it takes ID, Owner (at most 64
-// characters of ASCII), NotifyTo, FileName, the source and Settings; the rest is
-// ignored. If there is a job of that ID the error wraps [job.ErrConflict].
+// Insert is [Store.Submit] of a job that stands alone.
 func (s *Store) Insert(ctx context.Context, j job.Job) (job.Job, error) {
-	return s.InsertOnce(ctx, j, nil)
+	return s.Submit(ctx, job.Submission{Job: j})
 }
 
 // insertion are the values of a new row.
-func insertion(j *job.Job) ([]any, error) {
+func insertion(j *job.Submission) ([]any, error) {
 	if !job.ValidID(j.ID) {
 		return nil, fmt.Errorf("%q is not the ID of a job", j.ID)
 	}
@@ -75,7 +73,8 @@ func insertion(j *job.Job) ([]any, error) {
 		return nil, fmt.Errorf("%q is not the ID of a user", j.Owner)
 	}
 	settings, err := json.Marshal(j.Settings)
-	return []any{j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings)}, err
+	return []any{j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings),
+		sql.NullString{String: j.Twin, Valid: j.Twin != ""}}, err
 }
 
 // Get returns a job; [job.ErrNotFound] if there is none.

@@ -474,7 +474,7 @@ func TestDurable(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, sqldb.SQLite)
 	q := &s.q
-	for _, query := range []string{q.insert, q.cancel, q.retry, q.remove, q.succeed, q.fail, q.release, q.expire, q.notified, q.purge, q.keyJob} {
+	for _, query := range []string{q.insert, q.cancel, q.retry, q.remove, q.succeed, q.fail, q.release, q.expire, q.notified, q.purge, q.keyJob, q.join} {
 		if s.relaxed[query] {
 			t.Errorf("a power cut may undo %s", query)
 		}
