@@ -46,7 +46,7 @@ var indexes = map[string]string{
 	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_state",
 	"overdue": "jobs_due", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
 	"quarantined": "job_quarantine_last",
-	"keyPurge": "request_keys_expiry",
+	"keyPurge":    "request_keys_expiry",
 }
 
 // TestPlans asks the databases how they would run each query: by an index, and
