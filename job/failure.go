@@ -16,7 +16,8 @@ const (
 	BadOptions  Code = "bad_options"
 	// TimedOut: the conversion took longer than a worker may spend on one job.
 	TimedOut Code = "timed_out"
-	// Crashed: the process that converted ended out of order, more than once.
+	// Crashed: the process that converted ended out of order, more than once, or two
+	// workers were lost with the job.
 	Crashed Code = "crashed"
 	// OutOfMemory: the conversion wanted more memory than one job may have, more than
 	// once.

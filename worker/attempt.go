@@ -88,10 +88,7 @@ func (w *Worker) heartbeat(ctx context.Context, j job.Job, p job.Progress, ends 
 
 // checkQuarantine refuses a source that is quarantined.
 func (w *Worker) checkQuarantine(ctx context.Context, j job.Job) error {
-	if j.SourceSHA256 == "" {
-		return nil
-	}
-	yes, err := w.deps.Jobs.Quarantined(ctx, j.SourceSHA256)
+	yes, err := w.deps.Jobs.Quarantined(ctx, j.CrashKey())
 	if err == nil && yes {
 		err = errQuarantined
 	}

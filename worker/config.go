@@ -49,7 +49,7 @@ type SweepConfig struct {
 	// Interval between two sweeps. Default 5 s.
 	Interval time.Duration
 	// Stale is how old the last word to the queue about a job must be before it is
-	// said again. Default 30 s.
+	// said again. Default 20 s.
 	Stale time.Duration
 	// QueueSince is for a queue that began empty, as that of a system in one process
 	// does at each start: all that was said to a queue before this time is said again
@@ -82,7 +82,7 @@ func (c Config) withDefaults() Config {
 	standard(&c.MaxBackoff, 5*time.Minute)
 	standard(&c.Retention, 7*24*time.Hour)
 	standard(&c.Sweep.Interval, 5*time.Second)
-	standard(&c.Sweep.Stale, 30*time.Second)
+	standard(&c.Sweep.Stale, 20*time.Second)
 	standard(&c.Sweep.Batch, 500)
 	standard(&c.Sweep.Keep, 30*24*time.Hour)
 	standard(&c.Sweep.OrphanAge, time.Hour)

@@ -27,6 +27,15 @@ type SweepJobs interface {
 	Reclaimer
 	Expirer
 	Identifier
+	CrashCounter
+}
+
+// CrashCounter counts crashes, by the ID of the job here.
+type CrashCounter interface {
+	Crashes(ctx context.Context, key string) (int, error)
+	CountCrash(ctx context.Context, key, id string, attempt int, code job.Code) (int, error)
+	// ForgetCrashes forgets what has not crashed for a while.
+	ForgetCrashes(ctx context.Context, keep time.Duration) (int, error)
 }
 
 // Leaser decides which of many sweepers sweeps.
@@ -68,8 +77,6 @@ type Expirer interface {
 	// been expired, retried or deleted meanwhile.
 	Expire(ctx context.Context, id string) (job.Job, error)
 	Purge(ctx context.Context, keep time.Duration, limit int) (int, error)
-	// ForgetCrashes forgets the files that have not crashed for a while.
-	ForgetCrashes(ctx context.Context, keep time.Duration) (int, error)
 }
 
 // Identifier tells databases apart.
@@ -217,19 +224,25 @@ func (s *Sweeper) Sweep(ctx context.Context) (Report, error) {
 	return r, errors.Join(errs...)
 }
 
-// lost queues running jobs again whose worker gives no sign of life.
+// lost queues running jobs again whose worker gives no sign of life, once: a job that
+// has lost two may be what ends them, whatever stands between. It is the job that counts
+// here, and not its file: a machine that dies takes many with it, and files that end
+// their own process only are counted by the worker.
 func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
 	found, err := s.deps.Jobs.Lost(ctx, s.cfg.Sweep.Batch)
 	if err != nil {
 		return err
 	}
 	for _, j := range found {
-		why := job.Failure{Code: job.WorkerLost}
-		last := j.Tries >= s.cfg.MaxTries
+		crashes, err := s.deps.Jobs.Crashes(ctx, j.ID)
+		if err != nil {
+			return err
+		}
+		last := crashes+1 >= job.QuarantineAfter
 		if last {
-			_, err = s.deps.Jobs.GiveUp(ctx, j.ID, j.Attempt, why, s.cfg.Retention)
+			_, err = s.deps.Jobs.GiveUp(ctx, j.ID, j.Attempt, job.Failure{Code: job.Crashed}, s.cfg.Retention)
 		} else {
-			_, err = s.deps.Jobs.Requeue(ctx, j.ID, j.Attempt, why)
+			_, err = s.deps.Jobs.Requeue(ctx, j.ID, j.Attempt, job.Failure{Code: job.WorkerLost})
 		}
 		if errors.Is(err, job.ErrLost) {
 			continue // it lives or has ended after all, or another sweeper was quicker
@@ -237,7 +250,10 @@ func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
 		if err != nil {
 			return err
 		}
-		s.log.Warn("a job has lost its worker", "job", j.ID, "attempt", j.Attempt, "by", j.Worker, "tries", j.Tries, "last", last)
+		if crashes, err = s.deps.Jobs.CountCrash(ctx, j.ID, j.ID, j.Attempt, job.Crashed); err != nil {
+			return err
+		}
+		s.log.Warn("a job has lost its worker", "job", j.ID, "attempt", j.Attempt, "by", j.Worker, "crashes", crashes, "last", last)
 		s.publish(ctx, j.ID)
 		// If the queue does not take it, the parts that follow will find it.
 		if last {

@@ -55,22 +55,22 @@ func (r *rig) outlive(id string) {
 // its deed keeps its job.
 func TestLateSignOfLife(t *testing.T) {
 	t.Parallel()
-	for method, tries := range map[string]int{"Requeue": 1, "GiveUp": 3} {
+	for method, attempt := range map[string]int{"Requeue": 1, "GiveUp": 2} {
 		r := newRig(t)
 		id := r.upload(nil, job.Settings{})
 		s := r.sweeper(hour)
-		for range tries - 1 {
+		for range attempt - 1 {
 			r.lose(id)
 			r.sweep(s, worker.Report{Requeued: 1})
 			r.asked(fmt.Sprintf("convert %s/%d", id, r.get(id).Attempt))
 		}
 		r.lose(id)
 		r.faults().set(method, func() error {
-			return r.jobs.Store.Heartbeat(r.t.Context(), id, tries, job.Progress{}, time.Hour)
+			return r.jobs.Store.Heartbeat(r.t.Context(), id, attempt, job.Progress{}, time.Hour)
 		})
 		r.sweep(s, worker.Report{})
 		r.asked()
-		if j := r.get(id); j.State != job.Running || j.Attempt != tries || j.Tries != tries {
+		if j := r.get(id); j.State != job.Running || j.Attempt != attempt || j.Tries != 1 {
 			t.Errorf("%s: %+v", method, j)
 		}
 	}
@@ -78,32 +78,36 @@ func TestLateSignOfLife(t *testing.T) {
 
 func hour(c *worker.Config) { c.Sweep.Stale = time.Hour }
 
-// TestLostWorker: its job is queued again, and fails when that has happened too often.
+// TestLostWorker: its job is queued again, which is no try, and fails when that happens
+// a second time. Others of the same file do not.
 func TestLostWorker(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	s := r.sweeper(hour)
-	id := r.upload(nil, job.Settings{})
-	for try := 1; try <= 2; try++ {
-		r.lose(id)
-		r.sweep(s, worker.Report{Requeued: 1})
-		r.asked(fmt.Sprintf("convert %s/%d", id, try))
-		if j := r.get(id); j.State != job.Queued || j.Tries != try || j.Failure.Code != job.WorkerLost {
-			t.Errorf("%+v", j)
-		}
-		r.sweep(s, worker.Report{})
-		r.asked()
-	}
+	id, other := r.upload(nil, job.Settings{}), r.upload(nil, job.Settings{})
 	r.lose(id)
-	r.sweep(s, worker.Report{Failed: 1})
-	r.asked("notify " + id + "/3")
-	if j := r.get(id); j.State != job.Failed || j.Failure.Code != job.WorkerLost || time.Until(j.Expires) < 50*time.Minute {
+	r.sweep(s, worker.Report{Requeued: 1})
+	r.asked(fmt.Sprintf("convert %s/1", id))
+	if j := r.get(id); j.State != job.Queued || j.Tries != 0 || j.Attempt != 1 || j.Failure.Code != job.WorkerLost {
 		t.Errorf("%+v", j)
 	}
-	r.holds(job.SourceKey(id))
 	r.sweep(s, worker.Report{})
-	if len(r.queue.hints) != 3 {
+	r.asked()
+	r.lose(id)
+	r.sweep(s, worker.Report{Failed: 1})
+	r.asked("notify " + id + "/2")
+	if j := r.get(id); j.State != job.Failed || j.Failure.Code != job.Crashed || time.Until(j.Expires) < 50*time.Minute {
+		t.Errorf("%+v", j)
+	}
+	r.holds(job.SourceKey(id), job.SourceKey(other))
+	r.sweep(s, worker.Report{})
+	if len(r.queue.hints) != 2 {
 		t.Errorf("%d hints", len(r.queue.hints))
+	}
+	r.lose(other)
+	r.sweep(s, worker.Report{Requeued: 1})
+	if j := r.get(other); j.State != job.Queued {
+		t.Errorf("a job of the same file: %+v", j)
 	}
 }
 
@@ -306,11 +310,8 @@ func TestSweepAtOnce(t *testing.T) {
 	for range n {
 		a, b, c := r.upload(nil, job.Settings{}), r.upload(nil, job.Settings{}), r.upload(nil, job.Settings{})
 		r.lose(a)
-		for range 2 {
-			r.lose(b)
-			if _, err := r.jobs.Release(t.Context(), b, r.get(b).Attempt, 0, &job.Failure{Code: job.WorkerLost}); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := r.jobs.CountCrash(t.Context(), b, b, 0, job.Crashed); err != nil {
+			t.Fatal(err)
 		}
 		r.lose(b)
 		r.outlive(c)
@@ -346,7 +347,7 @@ func TestSweepAtOnce(t *testing.T) {
 		t.Errorf("the queue was asked %d times, want %d", len(calls), 2*n)
 	}
 	for i := range n {
-		if a, b, c := r.get(lost[i]), r.get(last[i]), r.get(ended[i]); a.State != job.Queued || a.Tries != 1 || b.State != job.Failed || c.State != job.Expired {
+		if a, b, c := r.get(lost[i]), r.get(last[i]), r.get(ended[i]); a.State != job.Queued || a.Tries != 0 || b.State != job.Failed || c.State != job.Expired {
 			t.Errorf("states %s (%d tries), %s, %s", a.State, a.Tries, b.State, c.State)
 		}
 	}

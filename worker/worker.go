@@ -116,15 +116,13 @@ func (w *Worker) fail(ctx context.Context, log *slog.Logger, j job.Job, f job.Fa
 // second one, with any job of the same bytes, puts them into quarantine. What took too
 // long would take as long again.
 func (w *Worker) crash(ctx context.Context, log *slog.Logger, j job.Job, f job.Failure) error {
-	crashes := 1
-	if j.SourceSHA256 != "" {
-		err := w.tell(ctx, func(ctx context.Context) (err error) {
-			crashes, err = w.deps.Jobs.CountCrash(ctx, j.SourceSHA256, j.ID, j.Attempt, f.Code)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("worker: count a crash of %s, attempt %d: %w", j.ID, j.Attempt, err)
-		}
+	crashes := 0
+	err := w.tell(ctx, func(ctx context.Context) (err error) {
+		crashes, err = w.deps.Jobs.CountCrash(ctx, j.CrashKey(), j.ID, j.Attempt, f.Code)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("worker: count a crash of %s, attempt %d: %w", j.ID, j.Attempt, err)
 	}
 	log = log.With("crashes", crashes, "sha256", j.SourceSHA256)
 	if crashes >= job.QuarantineAfter {

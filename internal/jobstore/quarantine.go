@@ -11,9 +11,9 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// CountCrash notes that an attempt at a file, known by the SHA-256 of its bytes, has
-// crashed, and returns how many have. One attempt counts once, even if this is said
-// again.
+// CountCrash notes that an attempt has crashed, by what it is to be counted by: the
+// bytes of its file ([job.Job.CrashKey]), or the ID of its job. It returns how many have.
+// One attempt counts once, even if this is said again.
 func (s *Store) CountCrash(ctx context.Context, sha256, id string, attempt int, code job.Code) (int, error) {
 	by := id + "/" + strconv.Itoa(attempt)
 	for {
@@ -51,6 +51,15 @@ func (s *Store) countCrash(ctx context.Context, sha256, by string, code job.Code
 		return 0, nil
 	}
 	return f.Crashes, nil
+}
+
+// Crashes returns how many attempts at a file or of a job have crashed.
+func (s *Store) Crashes(ctx context.Context, key string) (int, error) {
+	suspect, err := s.suspect(ctx, key, new(string))
+	if err != nil && !errors.Is(err, job.ErrNotFound) {
+		return 0, fmt.Errorf("jobstore: crashes: %w", err)
+	}
+	return suspect.Crashes, nil
 }
 
 // Quarantined reports whether a file has crashed so often that it is refused.

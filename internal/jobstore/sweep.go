@@ -38,11 +38,12 @@ func (s *Store) Lost(ctx context.Context, n int) ([]job.Job, error) {
 }
 
 // Requeue puts a job that [Store.Lost] has named back into the queue, for an attempt
-// that is due at once. why is how this attempt failed. [job.ErrLost] means that the
+// that is due at once. The lost one does not count as a try; crashes are counted by
+// [Store.CountCrash]. why is how this attempt failed. [job.ErrLost] means that the
 // attempt does not hold the job, or has extended its lease.
 func (s *Store) Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error) {
 	code, detail := failureColumns(&why)
-	j, err := s.finish(ctx, id, s.q.requeue, 0, code, detail, 0, 0, id, attempt)
+	j, err := s.finish(ctx, id, s.q.requeue, 1, code, detail, 0, 0, id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: requeue %s, attempt %d: %w", id, attempt, err)
 	}

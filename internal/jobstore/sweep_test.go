@@ -88,7 +88,7 @@ func TestTakenBack(t *testing.T) {
 		ctx := t.Context()
 		lost := func() job.Job { j := in(t, s, job.Running); due(t, s, j.ID); return get(t, s, j.ID) }
 		back, err := s.Requeue(ctx, lost().ID, 1, storage)
-		if err != nil || back.State != job.Queued || back.Tries != 1 || *back.Failure != storage || back.Worker != "" || back.NotBefore.After(time.Now().Add(lease/2)) {
+		if err != nil || back.State != job.Queued || back.Tries != 0 || *back.Failure != storage || back.Worker != "" || back.NotBefore.After(time.Now().Add(lease/2)) {
 			t.Errorf("%+v, %v", back, err)
 		}
 		failed, err := s.GiveUp(ctx, lost().ID, 1, storage, retention)

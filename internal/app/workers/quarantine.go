@@ -48,7 +48,7 @@ func (c *quarantineCmd) Run(ctx context.Context, std *app.Std) (err error) {
 		return err
 	}
 	w := tabwriter.NewWriter(std.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SHA-256\tCRASHES\tLAST CODE\tLAST TIME\tQUARANTINED")
+	fmt.Fprintln(w, "FILE (SHA-256) OR JOB\tCRASHES\tLAST CODE\tLAST TIME\tQUARANTINED")
 	for _, s := range all {
 		refused := "no"
 		if s.Quarantined() {

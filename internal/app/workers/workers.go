@@ -37,7 +37,7 @@ type Flags struct {
 	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back."`
 
 	SweepInterval time.Duration `group:"Sweeper:" placeholder:"TIME" default:"5s" env:"MP3LATHE_SWEEP_INTERVAL" help:"How often lost jobs are looked for."`
-	SweepStale    time.Duration `group:"Sweeper:" placeholder:"TIME" default:"30s" env:"MP3LATHE_SWEEP_STALE" help:"How long a job waits before the queue is asked again whether it knows it."`
+	SweepStale    time.Duration `group:"Sweeper:" placeholder:"TIME" default:"20s" env:"MP3LATHE_SWEEP_STALE" help:"How long a job waits before the queue is asked again whether it knows it."`
 	OrphanAge     time.Duration `group:"Sweeper:" placeholder:"TIME" default:"1h" env:"MP3LATHE_ORPHAN_AGE" help:"How old an object without a job must be before it is removed."`
 }
 
