@@ -107,7 +107,7 @@ func TestFetchVideo(t *testing.T) {
 	var asked int64
 	window, audio := make([]byte, 16<<10), make([]byte, 20<<10)
 	tables := []int64{18 * mib, 18*mib + 300<<10, 18*mib + 700<<10, 19 * mib}
-	p.requests.Store(0)
+	p.Requests.Store(0)
 	pieces := 0
 	for at := int64(1000); at < 17*mib; at += 500 << 10 {
 		if pieces%5 == 0 {
@@ -121,7 +121,7 @@ func TestFetchVideo(t *testing.T) {
 		asked += int64(len(audio))
 		pieces++
 	}
-	t.Logf("a video: asked %d, fetched %d in %d requests", asked, r.BytesRead(), p.requests.Load())
+	t.Logf("a video: asked %d, fetched %d in %d requests", asked, r.BytesRead(), p.Requests.Load())
 	if r.BytesRead() > asked*5/4 {
 		t.Errorf("%d bytes were asked for, and %d fetched", asked, r.BytesRead())
 	}
@@ -132,14 +132,14 @@ func TestFetchAll(t *testing.T) {
 	t.Parallel()
 	b, p := through(t)
 	put(t, b, "in/1", noise(22, 16*mib))
-	p.requests.Store(0)
+	p.Requests.Store(0)
 	r := reader(t, b)
 	if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 32<<10)); n != 16*mib || err != nil {
 		t.Fatal(n, err)
 	}
-	t.Logf("from start to end: fetched %d in %d requests", r.BytesRead(), p.requests.Load())
-	if r.BytesRead() != 16*mib || p.requests.Load() > 30 {
-		t.Errorf("%d bytes fetched in %d requests", r.BytesRead(), p.requests.Load())
+	t.Logf("from start to end: fetched %d in %d requests", r.BytesRead(), p.Requests.Load())
+	if r.BytesRead() != 16*mib || p.Requests.Load() > 30 {
+		t.Errorf("%d bytes fetched in %d requests", r.BytesRead(), p.Requests.Load())
 	}
 }
 

@@ -26,7 +26,7 @@ func TestReaderFaults(t *testing.T) {
 			t.Parallel()
 			b, p := through(t)
 			put(t, b, "in/1", data)
-			p.set(nowAndThen(8, 3, kinds...))
+			p.Set(nowAndThen(8, 3, kinds...))
 			r, err := b.NewReader(t.Context(), "in/1")
 			if err != nil {
 				t.Fatal(err)
@@ -66,7 +66,7 @@ func TestReaderGivesUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			p.set(func(*http.Request) fault { return kind })
+			p.Set(func(*http.Request) fault { return kind })
 			got, err := io.ReadAll(r)
 			// Of answers that are cut by half, one after the other, some bring enough.
 			halves := kind == cut || kind == shorter
@@ -130,7 +130,7 @@ func TestWriterFaults(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				b, p := through(t)
-				p.set(f)
+				p.Set(f)
 				w, err := b.Create(t.Context(), "out/1")
 				if err != nil {
 					t.Fatal(err)
@@ -142,7 +142,7 @@ func TestWriterFaults(t *testing.T) {
 				if err := w.Commit(); err != nil {
 					t.Fatal(err)
 				}
-				p.set(nil)
+				p.Set(nil)
 				want(t, b, "out/1", data)
 			})
 		}
@@ -161,7 +161,7 @@ func TestWriterGivesUp(t *testing.T) {
 	if _, err := w.Write(make([]byte, 6*mib)); err != nil {
 		t.Fatal(err)
 	}
-	p.set(func(r *http.Request) fault {
+	p.Set(func(r *http.Request) fault {
 		if r.Method == http.MethodPut {
 			return broken
 		}
@@ -175,14 +175,14 @@ func TestWriterGivesUp(t *testing.T) {
 	}
 	wantNothing(t, b)
 
-	p.set(nil)
+	p.Set(nil)
 	if w, err = b.CreateSequential(t.Context(), "in/1"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Write(make([]byte, 11*mib)); err != nil {
 		t.Fatal(err)
 	}
-	p.set(func(r *http.Request) fault {
+	p.Set(func(r *http.Request) fault {
 		if r.URL.Query().Has("uploadId") && r.Method == http.MethodPost {
 			return refuse
 		}
@@ -203,7 +203,7 @@ func TestWriterFull(t *testing.T) {
 			t.Run(name+" "+strconv.Itoa(n), func(t *testing.T) {
 				t.Parallel()
 				b, p := through(t)
-				p.set(method(http.MethodPut, 100, kind))
+				p.Set(method(http.MethodPut, 100, kind))
 				w, err := b.CreateSequential(t.Context(), "in/1")
 				if err != nil {
 					t.Fatal(err)
@@ -214,7 +214,7 @@ func TestWriterFull(t *testing.T) {
 				if err := w.Commit(); !errors.Is(err, syscall.ENOSPC) {
 					t.Errorf("Commit: %v", err)
 				}
-				p.set(nil)
+				p.Set(nil)
 				wantNothing(t, b)
 				put(t, b, "in/1", noise(15, n))
 			})
@@ -236,7 +236,7 @@ func TestCancelSilence(t *testing.T) {
 	defer cancel()
 	silence := make(chan struct{})
 	defer close(silence)
-	p.set(func(r *http.Request) fault {
+	p.Set(func(r *http.Request) fault {
 		select {
 		case <-silence:
 		case <-r.Context().Done():
