@@ -4,6 +4,8 @@ PREFIX      ?= /usr/local
 FUZZTIME    ?= 30s
 ARGS        ?=
 SOAK        ?= 2000
+ROUNDS      ?= 200
+SEED        ?=
 PACKAGES    ?= ./...
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -70,6 +72,10 @@ fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
 .PHONY: soak
 soak: test-setup ## Run SOAK (2000) jobs through one process, every tenth hostile; see what grows or is left
 	$(WITH_LIBAV) MP3LATHE_SOAK=$(SOAK) go test ./internal/e2e -run '^TestSoak$$' -count 1 -v -timeout 2h
+
+.PHONY: chaos
+chaos: test-setup ## Let parts of a fleet die for ROUNDS (200) rounds, and see whether it keeps its word (SEED=n repeats)
+	$(WITH_LIBAV) MP3LATHE_CHAOS_ROUNDS=$(ROUNDS) MP3LATHE_CHAOS_SEED=$(SEED) go test ./internal/e2e -run '^TestChaos$$' -count 1 -v -timeout 6h
 
 .PHONY: bench
 bench: bin/mp3lathe ## Measure beside ffmpeg and lame, half an hour (ARGS: see bench/README.md)

@@ -118,6 +118,9 @@ func (s *RedisServer) process() *process {
 // Kill ends the server as a crash does: its data is lost.
 func (s *RedisServer) Kill() error { return s.process().stop(syscall.SIGKILL) }
 
+// Wipe makes it forget all that it holds: FLUSHALL.
+func (s *RedisServer) Wipe(ctx context.Context) error { return s.say(ctx, "FLUSHALL") }
+
 // Freeze makes the server hang: it takes connections and answers nothing. Thaw lets
 // it go on.
 func (s *RedisServer) Freeze() error { return s.process().cmd.Process.Signal(syscall.SIGSTOP) }

@@ -141,7 +141,7 @@ func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: bucket{p.Bucket}})
+	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: SweepBucket(p.Bucket)})
 	if err != nil {
 		return err
 	}
@@ -182,6 +182,9 @@ func converter(ctx context.Context, p *app.Parts, settings Settings) (worker.Con
 	}
 	return c.Convert, c.Close, nil
 }
+
+// SweepBucket is a bucket as the sweeper wants it.
+func SweepBucket(b *objstore.Bucket) worker.SweepBucket { return bucket{b} }
 
 // bucket adds to a bucket what the sweeper wants of it.
 type bucket struct{ *objstore.Bucket }

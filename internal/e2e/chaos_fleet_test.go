@@ -1,0 +1,454 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/app/workers"
+	"github.com/mp3lathe/mp3lathe/internal/client"
+	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/objstore"
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
+	"github.com/mp3lathe/mp3lathe/job"
+	"github.com/mp3lathe/mp3lathe/worker"
+)
+
+// chaos is a fleet in which things go wrong.
+type chaos struct {
+	t      *testing.T
+	base   string
+	user   *client.Client
+	nodes  map[string]*node
+	faults []disaster
+
+	maria *testserver.MariaDBServer
+	redis *testserver.RedisServer
+	proxy *testserver.S3Proxy // in front of the bucket
+	smtp  *testserver.SMTPServer
+
+	database, bucket string
+	s3               *testserver.S3Server
+
+	clips []example
+	long  example
+
+	promises              []*promise
+	again, mails, doubled int
+	twice                 map[int]bool // rounds in which a second mail is possible
+	unmailed              map[int]bool // and in which none may come
+}
+
+// example is a file with what must become of it.
+type example struct {
+	path  string
+	file  []byte
+	codes []string
+	mp3   [32]byte
+}
+
+// node is a service that is started again whenever it ends.
+type node struct {
+	t       *testing.T
+	program string
+	env     []string
+	args    []string
+	service *service
+}
+
+func (n *node) start() {
+	paths, err := chaosPrograms()
+	must(n.t, err)
+	n.service = start(n.t, n.program, exec.Command(paths[n.program], n.args...), n.env)
+}
+
+// kill ends it as a power cut does.
+func (n *node) kill() {
+	n.service.forget()
+	n.service.kill()
+}
+
+// disaster is something that goes wrong for a time.
+type disaster struct {
+	name        string
+	least, most time.Duration
+	begin       func() (heal func())
+}
+
+// newChaos starts the servers and the fleet: two workers, one of them with a clock that
+// is fast.
+func newChaos(t *testing.T) *chaos {
+	t.Helper()
+	ctx := within(t, 5*time.Minute)
+	c := &chaos{t: t, nodes: map[string]*node{}, twice: map[int]bool{}, unmailed: map[int]bool{}}
+	_, err := chaosPrograms()
+	must(t, err)
+	c.maria, err = testserver.MariaDB(ctx)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.maria.Stop()) })
+	c.redis, err = testserver.Redis(ctx)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.redis.Stop()) })
+	c.s3, err = testserver.S3(ctx)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.s3.Stop()) })
+	c.proxy, err = testserver.NewS3Proxy(c.s3.Endpoint)
+	must(t, err)
+	t.Cleanup(c.proxy.Close)
+	c.smtp, err = testserver.SMTP(testserver.SMTPConfig{Security: "none"})
+	must(t, err)
+	t.Cleanup(func() { must(t, c.smtp.Close()) })
+	c.database, err = c.maria.NewDatabase(ctx)
+	must(t, err)
+	c.bucket, err = c.s3.NewBucket(ctx, "chaos")
+	must(t, err)
+	c.services()
+	c.user = &client.Client{Base: c.base}
+	eventually(t, time.Minute, "a user can log in", func() bool {
+		_ = c.user.Register(ctx, "chaos@example.org", password)
+		return c.user.Login(ctx, "chaos@example.org", password) == nil
+	})
+	c.examples()
+	c.disasters()
+	return c
+}
+
+// services starts the fleet.
+func (c *chaos) services() {
+	t := c.t
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	keygen := run(t, "auth", nil, "keygen")
+	<-keygen.done
+	front, behind := freeAddress(t), freeAddress(t)
+	c.base = "http://" + front
+	env := []string{
+		"MP3LATHE_DATABASE_FILE=" + file("database", c.database),
+		"MP3LATHE_REDIS=" + c.redis.URL,
+		"MP3LATHE_BUCKET=" + strings.Replace(c.bucket, escaped(c.s3.Endpoint), escaped(c.proxy.Endpoint), 1),
+		"MP3LATHE_S3_ACCESS_KEY=" + c.s3.AccessKey,
+		"MP3LATHE_S3_SECRET_KEY_FILE=" + file("s3", c.s3.SecretKey),
+		"MP3LATHE_PUBLIC_URL=" + c.base,
+		"MP3LATHE_LINK_KEY_FILE=" + file("link", "a key of links that has more than 32 characters"),
+		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
+		// All that takes time is a tenth of what it is by default, or less.
+		"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP3LATHE_SWEEP_STALE=2s", "MP3LATHE_JOB_MEMORY=256",
+		"MP3LATHE_TOKEN_LIFETIME=24h",
+	}
+	for name, n := range map[string]*node{
+		"auth":     {program: "auth", args: []string{"--listen", behind, "--signing-key-file", file("key.pem", keygen.out.String())}},
+		"gateway":  {program: "gateway", args: []string{"--listen", front, "--auth-url", "http://" + behind}},
+		"worker":   {program: "worker"},
+		"fast":     {program: "fast"},
+		"notifier": {program: "notifier", args: []string{"--smtp", c.smtp.Address(), "--smtp-security", "none", "--mail-from", "mp3lathe <mp3lathe@example.org>"}},
+	} {
+		n.t, n.env = t, env
+		n.start()
+		c.nodes[name] = n
+	}
+	eventually(t, time.Minute, "the gateway is ready", func() bool {
+		res, err := http.Get(c.base + "/readyz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+func escaped(endpoint string) string {
+	return strings.NewReplacer(":", "%3A", "/", "%2F").Replace(endpoint)
+}
+
+// examples are the files of the load.
+func (c *chaos) examples() {
+	t := c.t
+	for _, f := range clips(t, 30) {
+		b, err := os.ReadFile(f.path)
+		must(t, err)
+		if len(b) == 0 || len(f.codes) != 1 { // one right end each
+			continue
+		}
+		e := example{path: f.path, file: b, codes: f.codes}
+		if f.codes[0] == "" {
+			e.mp3 = converted(t, b)
+		}
+		c.clips = append(c.clips, e)
+	}
+	if len(c.clips) < 15 {
+		t.Fatalf("only %d clips", len(c.clips))
+	}
+	// A few minutes, so that there is time to die in.
+	path := filepath.Join(t.TempDir(), "long.mp4")
+	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-stream_loop", "11", "-i", filepath.Join("..", "..", "testdata", "melody.mp4"),
+		"-c", "copy", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(path)
+	must(t, err)
+	c.long = example{path, b, []string{""}, converted(t, b)}
+}
+
+// disasters are all that can go wrong.
+func (c *chaos) disasters() {
+	t := c.t
+	killed := func(name string) func() func() {
+		return func() func() {
+			n := c.nodes[name]
+			n.kill()
+			return n.start
+		}
+	}
+	spoil := func(f func(*http.Request) testserver.S3Fault) func() func() {
+		return func() func() {
+			c.proxy.Set(f)
+			return func() { c.proxy.Set(nil) }
+		}
+	}
+	var calls atomic.Int64
+	writes := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
+	// Whoever looks at a round's mails must know that it was special.
+	mark := func(rounds map[int]bool, begin func() func()) func() func() {
+		return func() func() {
+			rounds[c.now()] = true
+			return begin()
+		}
+	}
+	c.faults = []disaster{
+		{"a worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("worker")},
+		{"the fast worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("fast")},
+		{"the gateway is killed", 50 * time.Millisecond, time.Second, killed("gateway")},
+		{"auth is killed", time.Second, 3 * time.Second, killed("auth")},
+		{"the notifier is killed", 50 * time.Millisecond, 2 * time.Second, mark(c.twice, killed("notifier"))},
+		{"Redis is stopped", time.Second, 4 * time.Second, func() func() {
+			must(t, c.redis.Kill())
+			return func() { must(t, c.redis.Start(context.WithoutCancel(t.Context()))) }
+		}},
+		{"Redis restarts empty", 50 * time.Millisecond, 100 * time.Millisecond, func() func() {
+			must(t, c.redis.Kill())
+			return func() { must(t, c.redis.Start(context.WithoutCancel(t.Context()))) }
+		}},
+		{"Redis hangs", time.Second, 3 * time.Second, func() func() {
+			must(t, c.redis.Freeze())
+			return func() { must(t, c.redis.Thaw()) }
+		}},
+		{"Redis is wiped", 0, time.Millisecond, func() func() {
+			must(t, c.redis.Wipe(t.Context()))
+			return nil
+		}},
+		{"MySQL is stopped", 10 * time.Second, 11 * time.Second, func() func() {
+			must(t, c.maria.Kill())
+			return func() { must(t, c.maria.Start(context.WithoutCancel(t.Context()))) }
+		}},
+		{"MySQL restarts", 0, time.Millisecond, func() func() {
+			must(t, c.maria.Kill())
+			must(t, c.maria.Start(context.WithoutCancel(t.Context())))
+			return nil
+		}},
+		{"every third call to the bucket fails", 2 * time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
+			if calls.Add(1)%3 == 0 {
+				return testserver.S3Broken
+			}
+			return testserver.S3None
+		})},
+		{"answers of the bucket are lost", time.Second, 3 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
+			if calls.Add(1)%4 == 0 {
+				return testserver.S3Lost
+			}
+			return testserver.S3None
+		})},
+		{"the bucket stalls", time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault { return testserver.S3Stall })},
+		{"the bucket is full", time.Second, 3 * time.Second, spoil(func(r *http.Request) testserver.S3Fault {
+			if writes(r) {
+				return testserver.S3Full
+			}
+			return testserver.S3None
+		})},
+		{"the mail server says 4xx", time.Second, 3 * time.Second, func() func() {
+			c.smtp.RefuseData(451, -1)
+			return func() { c.smtp.RefuseData(451, 0) }
+		}},
+		{"the mail server says 5xx", time.Second, 2 * time.Second, mark(c.unmailed, func() func() {
+			c.smtp.RefuseRecipient(550, -1)
+			return func() { c.smtp.RefuseRecipient(550, 0) }
+		})},
+		{"the mail server hangs", time.Second, 3 * time.Second, func() func() {
+			c.smtp.Hang(-1)
+			return func() { c.smtp.Hang(0) }
+		}},
+		{"the mail server takes a mail and dies", time.Second, 2 * time.Second, mark(c.twice, func() func() {
+			c.smtp.DropBeforeReply(1)
+			return func() { c.smtp.DropBeforeReply(0) }
+		})},
+	}
+}
+
+// now is the round that is under way.
+func (c *chaos) now() int { return c.promises[len(c.promises)-1].round }
+
+// end waits until nothing moves, and looks at what is there in all places.
+func (c *chaos) end() {
+	t := c.t
+	t.Helper()
+	ctx := within(t, 3*time.Minute)
+	accepted := map[string]*promise{}
+	for _, p := range c.promises {
+		if p.id == "" {
+			continue
+		}
+		if other := accepted[p.id]; other != nil {
+			t.Errorf("%s is the job of both %s and %s", p.id, p.name, other.name)
+		}
+		accepted[p.id] = p
+	}
+	c.checkMails(accepted)
+	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
+		c.nodes[name].service.stop(t)
+	}
+	db, err := sqldb.Open(ctx, c.database)
+	must(t, err)
+	defer db.Close()
+	jobs := jobstore.New(db)
+	bucket, err := objstore.OpenWith(ctx, c.bucket, &objstore.Options{AccessKey: c.s3.AccessKey, SecretKey: c.s3.SecretKey})
+	must(t, err)
+	defer bucket.Close()
+
+	// What was accepted is there, has ended, and was not changed afterwards; and there
+	// is nothing else.
+	found := 0
+	for before := ""; ; {
+		page, err := jobs.List(ctx, job.Query{Before: before, Limit: 500})
+		must(t, err)
+		for _, j := range page {
+			found++
+			p := accepted[j.ID]
+			if p == nil {
+				t.Errorf("a job %s (%s, %s) that nobody was promised", j.ID, j.FileName, j.State)
+				continue
+			}
+			if string(j.State) != p.last.State || j.Attempt != p.last.Attempt {
+				t.Errorf("%s was %s (attempt %d) and is %s (attempt %d)", j.ID, p.last.State, p.last.Attempt, j.State, j.Attempt)
+			}
+		}
+		if len(page) < 500 {
+			break
+		}
+		before = page[len(page)-1].ID
+	}
+	if found != len(accepted) {
+		t.Errorf("%d jobs are there, %d were promised", found, len(accepted))
+	}
+	c.checkBucket(ctx, jobs, bucket)
+}
+
+// checkBucket sweeps what the dead have left, and then looks for what nobody needs and
+// for what somebody lacks.
+func (c *chaos) checkBucket(ctx context.Context, jobs *jobstore.Store, bucket *objstore.Bucket) {
+	t := c.t
+	t.Helper()
+	sweeper, err := worker.NewSweeper(
+		worker.Config{Sweep: worker.SweepConfig{OrphanAge: time.Nanosecond, OrphanInterval: time.Nanosecond, Interval: time.Minute, Stale: time.Hour}},
+		worker.SweepDeps{Jobs: jobs, Queue: nowhere{}, Hints: nowhere{}, Bucket: workers.SweepBucket(bucket)})
+	must(t, err)
+	report, err := sweeper.Sweep(ctx)
+	must(t, err)
+	t.Logf("left by those who died, and swept: %d objects", report.Orphans)
+	have := map[string]bool{}
+	for after := ""; ; {
+		page, err := bucket.List(ctx, "", after, 1000)
+		must(t, err)
+		for _, o := range page {
+			have[o.Key] = true
+			after = o.Key
+		}
+		if len(page) < 1000 {
+			break
+		}
+	}
+	delete(have, job.MarkKey)
+	for _, p := range c.promises {
+		if p.id == "" {
+			continue
+		}
+		j, err := jobs.Get(ctx, p.id)
+		must(t, err)
+		for _, key := range []string{job.SourceKey(j.ID), job.ResultKey(j.ID, j.Attempt)} {
+			needed := job.Standing{State: j.State, Attempt: j.Attempt}.Needs(j.ID, key)
+			if needed && !have[key] {
+				t.Errorf("%s is missing", key)
+			}
+			if needed {
+				delete(have, key)
+			}
+		}
+	}
+	for key := range have {
+		t.Errorf("%s is left, and nobody needs it", key)
+	}
+}
+
+// nowhere is a queue that nobody listens to.
+type nowhere struct{}
+
+func (nowhere) Convert(context.Context, string, int, time.Duration) error { return nil }
+func (nowhere) Notify(context.Context, string, int) error                 { return nil }
+func (nowhere) Publish(context.Context, string) error                     { return nil }
+
+// checkMails: each end is told once. A second time is possible only where the notifier
+// or the mail server has died after the mail was taken and before that was known, and it
+// is the same mail then.
+func (c *chaos) checkMails(accepted map[string]*promise) {
+	t := c.t
+	t.Helper()
+	told := map[string]int{}
+	count := func() {
+		clear(told)
+		for _, m := range c.smtp.Messages() {
+			_, rest, _ := strings.Cut(string(m.Data), "Message-ID: <")
+			id, _, ok := strings.Cut(rest, ".")
+			if !ok {
+				t.Fatalf("a mail without an ID: %.300s", m.Data)
+			}
+			told[id]++
+		}
+	}
+	eventually(t, 2*time.Minute, "all mails have come", func() bool {
+		count()
+		for id, p := range accepted {
+			if told[id] == 0 && !c.unmailed[p.round] {
+				return false
+			}
+		}
+		return true
+	})
+	for id, n := range told {
+		p := accepted[id]
+		if p == nil {
+			t.Errorf("%d mails of %s, which nobody was promised", n, id)
+			continue
+		}
+		c.mails += n
+		if n > 1 {
+			c.doubled += n - 1
+			// A mail is late if the server was away; so is the death that doubles it.
+			if !c.twice[p.round] && !c.twice[p.round+1] {
+				t.Errorf("%d mails of %s (%s, round %d)", n, id, p.name, p.round)
+			}
+		}
+	}
+}
