@@ -34,6 +34,15 @@ type Config struct {
 	// MaxStreams of events that one user may have open at this gateway. Default
 	// 100.
 	MaxStreams int
+	// ShortBytes is the size of a file up to which its job takes the fast lane. Default
+	// 16 MiB; negative is none.
+	ShortBytes int64
+	// ShortLength is the length of a cut, by its settings, up to which it takes the fast
+	// lane. Default 5 min; negative is none.
+	ShortLength time.Duration
+	// BulkAfter is how many jobs a user may have waiting before further ones take the
+	// lane for bulk. Default 20, at most 999; negative is any number.
+	BulkAfter int
 	// KeyLease is how long an idempotency key belongs to a request whose gateway gives
 	// no sign of life. Default 15 s.
 	KeyLease time.Duration
@@ -69,6 +78,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second
+	}
+	if c.ShortBytes == 0 {
+		c.ShortBytes = 16 << 20
+	}
+	if c.ShortLength == 0 {
+		c.ShortLength = 5 * time.Minute
+	}
+	if c.BulkAfter == 0 {
+		c.BulkAfter = 20
 	}
 	if c.KeyLease == 0 {
 		c.KeyLease = 15 * time.Second

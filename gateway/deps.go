@@ -41,6 +41,8 @@ type JobReader interface {
 	List(ctx context.Context, q job.Query) ([]job.Job, error)
 	// Position of a queued job; 1 is the next.
 	Position(ctx context.Context, id string) (int, error)
+	// Backlog counts a user's queued jobs, up to most.
+	Backlog(ctx context.Context, owner string, most int) (int, error)
 }
 
 // JobMaker queues jobs.
@@ -90,8 +92,8 @@ type JobEnder interface {
 
 // Queue tells the workers of a job.
 type Queue interface {
-	// Convert queues the job's next attempt; attempt is the number made so far.
-	Convert(ctx context.Context, id string, attempt int, after time.Duration) error
+	// Enqueue queues a job's next attempt, when it is its owner's turn.
+	Enqueue(ctx context.Context, j job.Job) error
 }
 
 // Hints carries news that a job may have changed. They may be lost.

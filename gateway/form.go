@@ -23,6 +23,7 @@ type form struct {
 	settings job.Settings
 	notify   bool
 	fresh    bool // not to be answered by an earlier job
+	bulk     bool // there is no hurry with it
 	fileName string
 	seen     map[string]bool
 }
@@ -44,11 +45,13 @@ func (f *form) set(where, name, value string) error {
 		return setSwitch(&f.notify, where, name, value)
 	case "fresh":
 		return setSwitch(&f.fresh, where, name, value)
+	case "bulk":
+		return setSwitch(&f.bulk, where, name, value)
 	}
 	if err := f.settings.Set(name, value); err != nil {
 		if !slices.Contains(job.SettingNames(), name) {
 			// Those of an upload are settings too, for its sender.
-			all := append(job.SettingNames(), "filename", "notify", "fresh")
+			all := append(job.SettingNames(), "filename", "notify", "fresh", "bulk")
 			err = &job.SettingError{Name: name, Reason: "no such setting; there are " + strings.Join(all, ", ")}
 		}
 		return badSetting(where, err)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/events"
+	"github.com/mp3lathe/mp3lathe/internal/fair"
+	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -30,7 +32,9 @@ func TestRealParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRigOf(t, func(c *gateway.Config) { c.Poll = time.Hour }, func(d *gateway.Deps) { d.Queue, d.Hints = q, bus })
+	r := newRigOf(t, func(c *gateway.Config) { c.Poll = time.Hour }, func(d *gateway.Deps) {
+		d.Queue, d.Hints = fair.NewQueue(q, fair.NewTurns(d.Jobs.(faulty).store.(*jobstore.Store), q, d.Logger)), bus
+	})
 	t.Cleanup(func() { // after the gateway has ended, which uses them
 		if err := errors.Join(q.Close(), bus.Close()); err != nil {
 			t.Error(err)

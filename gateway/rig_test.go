@@ -23,11 +23,11 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/events"
+	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/link"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
-	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -38,8 +38,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // The parts that the services run with fit.
 var (
 	_ gateway.Jobs         = (*jobstore.Store)(nil)
+	_ gateway.Jobs         = fair.Jobs{}
 	_ gateway.Keys         = (*jobstore.Store)(nil)
-	_ gateway.Queue        = (*queue.Client)(nil)
+	_ gateway.Queue        = fair.Queue{}
 	_ gateway.Hints        = (*events.Bus)(nil)
 	_ gateway.Verifier     = (*token.Verifier)(nil)
 	_ gateway.LinkVerifier = (*link.Signer)(nil)
@@ -150,6 +151,13 @@ func (f faulty) RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job
 		return job.Job{}, err
 	}
 	return j, err
+}
+
+func (f faulty) Backlog(ctx context.Context, owner string, most int) (int, error) {
+	if err := f.at("Backlog"); err != nil {
+		return 0, err
+	}
+	return f.store.Backlog(ctx, owner, most)
 }
 
 func (f faulty) Twin(ctx context.Context, twin string) (job.Job, error) {
@@ -264,13 +272,13 @@ type tasks struct {
 	all []string
 }
 
-func (q *tasks) Convert(_ context.Context, id string, attempt int, _ time.Duration) error {
+func (q *tasks) Enqueue(_ context.Context, j job.Job) error {
 	if err := q.at("Convert"); err != nil {
 		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.all = append(q.all, fmt.Sprintf("%s:%d", id, attempt))
+	q.all = append(q.all, fmt.Sprintf("%s:%d", j.ID, j.Attempt))
 	return nil
 }
 

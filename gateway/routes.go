@@ -163,6 +163,7 @@ var settingDocs = map[string]string{
 
 const (
 	notifyDoc = "false sends no mail at the end"
+	bulkDoc   = "true lets others go first: there is no hurry"
 	freshDoc  = "true makes a job that stands alone: it is not answered by an earlier one of the same file and settings, and answers no later one"
 )
 
@@ -179,6 +180,7 @@ func settingParams() []*huma.Param {
 	return append(ps,
 		&huma.Param{Name: "notify", In: "query", Description: notifyDoc, Schema: text},
 		&huma.Param{Name: "fresh", In: "query", Description: freshDoc, Schema: text},
+		&huma.Param{Name: "bulk", In: "query", Description: bulkDoc, Schema: text},
 		&huma.Param{Name: "filename", In: "query", Description: "What the file is called", Schema: text})
 }
 

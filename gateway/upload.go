@@ -298,6 +298,7 @@ func (u *upload) finish(sub job.Submission) (job.Job, error) {
 func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
+	sub.Lane = u.lane(ctx, &sub)
 	made, err := u.g.jobs.Submit(ctx, sub)
 	switch {
 	case errors.Is(err, job.ErrTwin):
@@ -332,6 +333,30 @@ func (u *upload) checkQuarantine() error {
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, string(why.Code), why.Sentence()+" "+why.Advice())
 	}
 	return nil
+}
+
+// lane chooses how a job reaches the workers: by what is known to be little work, the
+// size of the file or a cut that was asked for (what the file says of its length may be a
+// lie, and often stands at its end), unless there is no hurry with it.
+func (u *upload) lane(ctx context.Context, sub *job.Submission) job.Lane {
+	cfg := &u.g.config
+	if u.form.bulk {
+		return job.LaneBulk
+	}
+	if cfg.BulkAfter > 0 {
+		// If it cannot be counted the job is not held up.
+		if n, err := u.g.jobs.Backlog(ctx, sub.Owner, cfg.BulkAfter); err == nil && n >= cfg.BulkAfter {
+			return job.LaneBulk
+		}
+	}
+	cut := sub.Settings.Duration
+	if end := sub.Settings.End; end > 0 {
+		cut = end - sub.Settings.Start
+	}
+	if sub.SourceBytes <= cfg.ShortBytes || cut > 0 && cut <= cfg.ShortLength {
+		return job.LaneShort
+	}
+	return job.LaneDefault
 }
 
 // join looks for an earlier job of the same bytes and settings, and has it answer this
@@ -392,7 +417,7 @@ func (u *upload) remove() {
 func (g *Gateway) enqueue(ctx context.Context, j job.Job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 	defer cancel()
-	if err := g.queue.Convert(ctx, j.ID, j.Attempt, 0); err != nil {
+	if err := g.queue.Enqueue(ctx, j); err != nil {
 		g.logger.Warn("a job could not be queued; the sweeper will do it", "job", j.ID, "error", err)
 	}
 	g.publish(ctx, j.ID)

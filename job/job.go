@@ -25,6 +25,11 @@ type Job struct {
 	Settings Settings
 
 	State State
+	// Lane by which it reaches the workers.
+	Lane Lane
+	// Waits: it is queued, and the queue is not told of it before its owner's turn has
+	// come.
+	Waits bool
 	// Attempt counts how often a worker has claimed the job: 0 before the first.
 	// It is the fence: what an older attempt writes is refused.
 	Attempt int

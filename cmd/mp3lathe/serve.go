@@ -30,6 +30,7 @@ type serveCmd struct {
 	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The address as users see it, for links in mails. Default: http:// and the address."`
 
 	app.GatewayFlags
+	app.TurnFlags
 	app.AuthFlags
 	workers.Flags
 	app.NotifierFlags
@@ -71,6 +72,8 @@ func (c *serveCmd) check() (serveSettings, error) {
 		worker: c.Flags.Check(&f), notifier: c.NotifierFlags.Check(&f),
 	}
 	s.gateway.Version = currentVersions().Version
+	s.gateway.Window = c.TurnFlags.Check(&f)
+	s.worker.Window = s.gateway.Window
 	if sender := c.MailFlags.Check(&f, false); sender != nil {
 		s.notifier.Mailer = sender
 	}

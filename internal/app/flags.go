@@ -62,6 +62,17 @@ func (c *RedisFlags) Check(f *Faults) redisconn.Address {
 	return redisconn.At(url)
 }
 
+// TurnFlags say how users take turns. Gateways and workers are to agree on them.
+type TurnFlags struct {
+	Window int `group:"Fair use:" placeholder:"N" default:"1" env:"MP3LATHE_WINDOW" help:"How many of the waiting jobs of one user are in the queue at a time; the others wait for their turn. 0 for all."`
+}
+
+// Check returns the window.
+func (c *TurnFlags) Check(f *Faults) int {
+	f.Number("window", int64(c.Window), 0, 1000)
+	return c.Window
+}
+
 // BucketFlags name the bucket.
 type BucketFlags struct {
 	Bucket          string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_BUCKET" help:"Bucket: file:///path/to/folder, or s3://name?region=...; for other servers than Amazon's also &endpoint=https://...&use_path_style=true."`

@@ -13,19 +13,26 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/link"
 )
 
 // GatewayFlags are the settings of the gateway.
 type GatewayFlags struct {
-	MaxUpload  int64         `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
-	UploadIdle time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
-	Drain      time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
+	MaxUpload   int64         `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
+	UploadIdle  time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
+	ShortBytes  int64         `group:"Fair use:" placeholder:"BYTES" default:"16777216" env:"MP3LATHE_SHORT_BYTES" help:"Files up to this size take the fast lane; 0 for none."`
+	ShortLength time.Duration `group:"Fair use:" placeholder:"TIME" default:"5m" env:"MP3LATHE_SHORT_LENGTH" help:"Cuts up to this length, by their settings, take the fast lane; 0 for none."`
+	BulkAfter   int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; 0 for none."`
+	Drain       time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
 }
 
 // GatewaySettings are what [Parts.Gateway] works by.
 type GatewaySettings struct {
 	gateway.Config
+	// Window is how many of the waiting jobs of one user are in the queue at a time; 0 is
+	// all.
+	Window int
 	// Drain is how long requests may go on after the end has begun; 0 is no time.
 	Drain time.Duration
 	// PublicURL is logged.
@@ -37,9 +44,15 @@ type GatewaySettings struct {
 func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
 	f.Number("max-upload", c.MaxUpload, 1, math.MaxInt64)
 	f.Time("upload-idle", c.UploadIdle, time.Second, Long)
+	f.Number("short-bytes", c.ShortBytes, 0, math.MaxInt64)
+	f.Time("short-length", c.ShortLength, 0, Long)
+	f.Number("bulk-after", int64(c.BulkAfter), 0, jobstore.MaxList-1)
 	f.Time("drain", c.Drain, 0, Long)
 	return GatewaySettings{
-		Config: gateway.Config{MaxUpload: c.MaxUpload, UploadIdle: c.UploadIdle}, Drain: c.Drain,
+		Config: gateway.Config{
+			MaxUpload: c.MaxUpload, UploadIdle: c.UploadIdle,
+			ShortBytes: orNone(c.ShortBytes), ShortLength: orNone(c.ShortLength), BulkAfter: orNone(c.BulkAfter),
+		}, Drain: c.Drain,
 	}
 }
 
@@ -55,6 +68,7 @@ type gatewayCmd struct {
 	AuthURL string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
 	LinkFlags
 	GatewayFlags
+	TurnFlags
 	DatabaseFlags
 	RedisFlags
 	BucketFlags
@@ -66,6 +80,7 @@ func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
 	var f Faults
 	f.Address("listen", c.Listen)
 	settings := c.GatewayFlags.Check(&f)
+	settings.Window = c.TurnFlags.Check(&f)
 	settings.Version, settings.PublicURL = cli.Version, c.PublicURL
 	settings.Links = c.LinkFlags.Check(&f)
 	settings.AuthURL = c.authURL(&f)
@@ -113,8 +128,9 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	// Uploads wait for it in their rows, and the sweeper queues them later. A load
 	// balancer that turned users away would lose more.
 	checks["redis"] = httpapi.Spare(checks["redis"])
+	jobs, queue := p.Turns(settings.Window)
 	g, err := gateway.New(settings.Config, gateway.Deps{
-		Jobs: p.Jobs, Keys: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
+		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
 		Checks: checks, Logger: p.Log,
 	})
 	if err != nil {
@@ -134,9 +150,12 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 
 // Grace is a time after SIGTERM in the words of the packages that take one: their 0
 // is a default, and a negative one is no time.
-func Grace(d time.Duration) time.Duration {
-	if d == 0 {
+func Grace(d time.Duration) time.Duration { return orNone(d) }
+
+// orNone is a setting whose 0 is none, for a field whose 0 is a default.
+func orNone[T int | int64 | time.Duration](v T) T {
+	if v == 0 {
 		return -1
 	}
-	return d
+	return v
 }

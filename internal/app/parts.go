@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mp3lathe/mp3lathe/internal/events"
+	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
@@ -112,6 +113,13 @@ func (p *Parts) OpenQueue(at redisconn.Address) error {
 	p.closers = append(p.closers, p.Hints.Close)
 	p.Redis = at
 	return nil
+}
+
+// Turns returns jobs and queue for a service that gives users turns: see package fair.
+func (p *Parts) Turns(window int) (fair.Jobs, fair.Queue) {
+	store := p.Jobs.WithWindow(window)
+	turns := fair.NewTurns(store, p.Queue, p.Log)
+	return fair.NewJobs(store, turns), fair.NewQueue(p.Queue, turns)
 }
 
 // Close closes what was opened, last first.

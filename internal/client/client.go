@@ -144,6 +144,13 @@ func (c *Client) Get(ctx context.Context, id string) (j Job, err error) {
 	return j, c.call(ctx, http.MethodGet, "/v1/jobs/"+id, nil, &j)
 }
 
+// List returns the user's newest jobs, at most a hundred.
+func (c *Client) List(ctx context.Context) ([]Job, error) {
+	var found struct{ Jobs []Job }
+	err := c.call(ctx, http.MethodGet, "/v1/jobs?limit=100", nil, &found)
+	return found.Jobs, err
+}
+
 // Delete cancels or removes a job.
 func (c *Client) Delete(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/v1/jobs/"+id, nil, nil)

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -83,15 +82,9 @@ func TestRepeatedUpload(t *testing.T) {
 	if res, again := repeat(); res.StatusCode != http.StatusAccepted || again != made || res.Header.Get("Idempotency-Replayed") != "true" {
 		t.Errorf("%d %s\nafter %s", res.StatusCode, again, made)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Base+"/v1/jobs", nil)
+	jobs, err := c.List(t.Context())
 	must(t, err)
-	req.Header.Set("Authorization", "Bearer "+c.Token)
-	list, err := http.DefaultClient.Do(req)
-	must(t, err)
-	defer list.Body.Close()
-	var found struct{ Jobs []client.Job }
-	must(t, json.NewDecoder(list.Body).Decode(&found))
-	if len(found.Jobs) != 1 || !strings.Contains(made, found.Jobs[0].ID) {
-		t.Errorf("%d jobs: %+v", len(found.Jobs), found.Jobs)
+	if len(jobs) != 1 || !strings.Contains(made, jobs[0].ID) {
+		t.Errorf("%d jobs: %+v", len(jobs), jobs)
 	}
 }

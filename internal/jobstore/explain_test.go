@@ -18,7 +18,7 @@ import (
 func samples(id string) map[string][]any {
 	many, hash := placeholders([]string{id}), strings.Repeat("a", 64)
 	return map[string][]any{
-		"get": {id}, "state": {id}, "position": {id, MaxPosition, id},
+		"get": {id}, "state": {id}, "position": {id, 9, 9, id, id, 9, id},
 		"cancel": {1, id}, "retry": {id}, "remove": {id},
 		"claim": {"w", 1, id}, "heartbeat": {1, 1, 1, id, 1},
 		"succeed": {"{}", 1, 1, id, 1}, "fail": {"internal", "", 1, id, 1}, "release": {0, "", "", 1, 1, id, 1},
@@ -32,6 +32,7 @@ func samples(id string) map[string][]any {
 		"leaseTake": {"h", 1, "sweep", "h"}, "leaseEnd": {"sweep", "h"},
 		"identity": {}, "countWalk": {},
 		"crash": {"crashed", "x/1", hash, "x/1"}, "crashes": {hash}, "quarantined": {20}, "pardon": {hash}, "forget": {1000},
+		"turn": {"owner7", 2, "owner7", 2}, "place": {id}, "waitingOwner": {"owner7"}, "backlog": {"owner7", 20},
 		"twin": {keyName(7)}, "join": {"", "", "", "", id, keyName(7)}, "displace": {id, keyName(7)},
 		"keyGet": {owner, keyName(7)}, "keyTake": {"h", 1, "w", 1, 1, owner, keyName(7), "v"}, "keyHold": {1, owner, keyName(7), "w"},
 		"keyJob": {id, "b", 1, owner, keyName(7), "w"}, "keyAnswer": {"b", 1, 202, "", "", owner, keyName(7), "w"},
@@ -43,10 +44,11 @@ func samples(id string) map[string][]any {
 
 // indexes are those made for a query, where another would do, at a price.
 var indexes = map[string]string{
-	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_state",
-	"overdue": "jobs_due", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
-	"quarantined": "job_quarantine_last",
+	"listOwner": "jobs_owner", "listOwnerState": "jobs_owner_state", "listState": "jobs_state", "position": "jobs_waiting",
+	"overdue": "jobs_waiting", "lost": "jobs_due", "expirable": "jobs_due", "purgeable": "jobs_due", "untold": "jobs_notice",
+	"turn": "jobs_waiting", "waitingOwner": "jobs_waiting", "backlog": "jobs_owner_state",
 	"keyPurge":    "request_keys_expiry",
+	"quarantined": "job_quarantine_last",
 }
 
 // TestPlans asks the databases how they would run each query: by an index, and
@@ -54,7 +56,11 @@ var indexes = map[string]string{
 func TestPlans(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		crowd(t, s)
-		edge := []string{lastID, newID(), "00000000-0000-7000-8000-000000000000"}
+		queued, err := s.List(t.Context(), job.Query{State: job.Queued, Limit: 1})
+		if err != nil || len(queued) == 0 {
+			t.Fatal(err)
+		}
+		edge := []string{lastID, newID(), "00000000-0000-7000-8000-000000000000", queued[0].ID}
 		q := reflect.ValueOf(s.q)
 		for i := range q.NumField() {
 			name, text := q.Type().Field(i).Name, q.Field(i).String()
@@ -159,7 +165,7 @@ func mysqlPlan(t *testing.T, s *Store, name, text string, args []any) (used stri
 		extra := row["Extra"]
 		used += " " + row["key"] + " "
 		// There is nothing, and that is known; or it is what another row has limited.
-		if strings.HasPrefix(extra, "Impossible") || strings.HasPrefix(extra, "No matching") || strings.HasPrefix(row["table"], "<derived") {
+		if strings.HasPrefix(extra, "Impossible") || strings.HasPrefix(strings.ToLower(extra), "no matching") || strings.HasPrefix(row["table"], "<derived") {
 			continue
 		}
 		if slices.Contains([]string{"ALL", "index", "<nil>"}, row["type"]) || row["key"] == "<nil>" ||

@@ -19,6 +19,8 @@ type queries struct {
 	list, listOwner, listState, listOwnerState  string
 	overdue, lost, untold, expirable, purgeable string
 	requeue, giveUp                             string
+	// Of turns.
+	turn, place, waitingOwner, backlog string
 	// Of the database.
 	identity, identityNew, countWalk string
 	purge, states                    string
@@ -44,27 +46,32 @@ type queries struct {
 // A lost claim makes the job queued again. Its next attempt has the number of the
 // lost one, which has ended with the machine, as has its lease.
 func (q *queries) relaxed() []string {
-	return []string{q.claim, q.heartbeat, q.enqueued, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd,
+	return []string{q.claim, q.heartbeat, q.enqueued, q.place, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd,
 		q.keyNew, q.keyTake, q.keyHold, q.keyAnswer, q.keyFree, q.keyPurge}
 }
 
 // columns in the order in which scan reads them.
 const columns = `id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 	state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
-	version, created_at, not_before, started_at, ended_at, due_at, notified_at`
+	version, created_at, not_before, started_at, ended_at, due_at, notified_at, lane, placed`
 
 // newQueries writes the statements in a database's dialect. It fills in {now}, its
 // clock; {columns}; {by X/}, which has an optimizer use the index X, where it may
 // otherwise believe that a few rows are soon found by walking through all of them; {row}, which returns a changed row where that is possible;
-// {next}, the attempt that a claim begins; and {ids}, as many placeholders as
+// {next}, the attempt that a claim begins; {place}, whether the queue is told at once of
+// what is queued; and {ids}, as many placeholders as
 // chunk. On MySQL {next} is also what the driver reports as the last ID inserted.
-func newQueries(db *sqldb.DB) queries {
+func newQueries(db *sqldb.DB, window int) queries {
+	place := "1"
+	if window > 0 {
+		place = "0"
+	}
 	row, next, by, byEnd := "", "LAST_INSERT_ID(attempt + 1)", "FORCE INDEX (", ")"
 	if db.Dialect() == sqldb.SQLite {
 		row, next, by, byEnd = " RETURNING "+columns, "attempt + 1", "INDEXED BY ", ""
 	}
 	fill := strings.NewReplacer("{now}", db.Now(), "{columns}", columns, "{row}", row, "{next}", next,
-		"{by ", by, "/}", byEnd, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
+		"{by ", by, "/}", byEnd, "{place}", place, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
 
 	const (
 		// A key that its holder holds, though he may have been slow; and one that may
@@ -84,7 +91,7 @@ func newQueries(db *sqldb.DB) queries {
 		fail = `UPDATE jobs SET state = 'failed', version = version + 1, ` + idle + `,
 			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ?, ` + notice
 		release = `UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
-			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?`
+			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?, placed = {place}`
 	)
 	keyPurge := `DELETE FROM request_keys WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?`
 	if db.Dialect() == sqldb.SQLite {
@@ -95,19 +102,25 @@ func newQueries(db *sqldb.DB) queries {
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at,
-			notice_at, notice_lease_until, notified_at, notice_error, twin)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?){row}`),
+			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
-		position: fill(`SELECT CASE WHEN state = 'queued' THEN 1 + (
-			SELECT COUNT(*) FROM (SELECT 1 FROM jobs {by jobs_state/} WHERE state = 'queued' AND id < ? LIMIT ?) AS ahead) ELSE 0 END
+		position: fill(`SELECT CASE WHEN state <> 'queued' THEN 0
+			WHEN placed = 1 THEN 1 + (SELECT COUNT(*) FROM (
+				SELECT 1 FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 1 AND id < ? LIMIT ?) AS ahead)
+			ELSE 1 + (SELECT COUNT(*) FROM (
+				SELECT 1 FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 1 LIMIT ?) AS ahead)
+			+ (SELECT COUNT(*) FROM (
+				SELECT 1 FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 0
+				AND owner = (SELECT owner FROM jobs WHERE id = ?) AND id < ? LIMIT ?) AS ahead) END
 			FROM jobs WHERE id = ?`),
 
 		cancel: fill(`UPDATE jobs SET state = 'canceled', version = version + 1, ` + idle + `,
 			failure_code = '', failure_detail = '', not_before = 0, ended_at = {now}, due_at = {now} + ?
 			WHERE id = ? AND state IN ('queued', 'running'){row}`),
 		retry: fill(`UPDATE jobs SET state = 'queued', version = version + 1, tries = 0,
-			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now},
+			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now}, placed = {place},
 			notice_at = 0, notice_lease_until = 0, notified_at = 0, notice_error = ''
 			WHERE id = ? AND state = 'failed'{row}`),
 		remove: `DELETE FROM jobs WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled', 'expired')`,
@@ -144,8 +157,19 @@ func newQueries(db *sqldb.DB) queries {
 		listState:      fill(`SELECT {columns} FROM jobs {by jobs_state/} WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
 		listOwnerState: fill(`SELECT {columns} FROM jobs {by jobs_owner_state/} WHERE owner = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
 
-		overdue: fill(`SELECT {columns} FROM jobs
-			WHERE state = 'queued' AND due_at <= {now} - ? AND not_before <= {now} ORDER BY due_at LIMIT ?`),
+		// In no order: those that have a place are few.
+		overdue: fill(`SELECT {columns} FROM jobs {by jobs_waiting/}
+			WHERE state = 'queued' AND placed = 1 AND due_at <= {now} - ? AND not_before <= {now} LIMIT ?`),
+		// Who is next, beside how many of his have a place already: at one moment.
+		turn: fill(`SELECT {columns}, (SELECT COUNT(*) FROM (
+				SELECT 1 FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 1 AND owner = ? LIMIT ?) AS ahead)
+			FROM jobs {by jobs_waiting/}
+			WHERE state = 'queued' AND placed = 0 AND owner = ? AND due_at <= {now} ORDER BY due_at LIMIT ?`),
+		place: fill(`UPDATE jobs SET placed = 1, due_at = {now} WHERE id = ? AND state = 'queued' AND placed = 0`),
+		waitingOwner: fill(`SELECT owner FROM jobs {by jobs_waiting/}
+			WHERE state = 'queued' AND placed = 0 AND owner > ? ORDER BY owner LIMIT 1`),
+		backlog: fill(`SELECT COUNT(*) FROM (SELECT 1 FROM jobs {by jobs_owner_state/}
+			WHERE owner = ? AND state = 'queued' LIMIT ?) AS ahead`),
 		lost: fill(`SELECT {columns} FROM jobs
 			WHERE state = 'running' AND due_at < {now} ORDER BY due_at LIMIT ?`),
 		untold: fill(`SELECT {columns} FROM jobs

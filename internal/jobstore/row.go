@@ -23,10 +23,11 @@ func scanJob(scan func(...any) error) (job.Job, error) {
 		position, total                         int64
 		created, notBefore, started, ended, due int64
 		notified                                int64
+		placed                                  bool
 	)
 	if err := scan(&j.ID, &j.Owner, &j.NotifyTo, &j.FileName, &j.SourceBytes, &j.SourceSHA256, &settings,
 		&j.State, &j.Attempt, &j.Tries, &j.Worker, &position, &total, &code, &detail, &result,
-		&j.Version, &created, &notBefore, &started, &ended, &due, &notified); err != nil {
+		&j.Version, &created, &notBefore, &started, &ended, &due, &notified, &j.Lane, &placed); err != nil {
 		return job.Job{}, err
 	}
 	if err := json.Unmarshal([]byte(settings), &j.Settings); err != nil {
@@ -41,6 +42,7 @@ func scanJob(scan func(...any) error) (job.Job, error) {
 	if code != "" {
 		j.Failure = &job.Failure{Code: job.Code(code), Detail: detail}
 	}
+	j.Waits = !placed && j.State == job.Queued
 	j.Progress.Position = time.Duration(position) * time.Microsecond
 	j.Progress.Total = time.Duration(total) * time.Microsecond
 	j.Created, j.NotBefore, j.Started = at(created), at(notBefore), at(started)

@@ -46,13 +46,26 @@ func Migrate(ctx context.Context, db *sqldb.DB) error {
 // Store keeps jobs. Its methods may be called by many at a time.
 type Store struct {
 	db      *sqldb.DB
+	window  int
 	q       queries
 	relaxed map[string]bool // the statements of queries.relaxed
 }
 
 // New returns the store in a database that [Migrate] has prepared.
 func New(db *sqldb.DB) *Store {
-	s := &Store{db: db, q: newQueries(db), relaxed: map[string]bool{}}
+	return storeOf(db, 0)
+}
+
+// WithWindow returns the same store for those who give the users turns: what it queues
+// waits for [Store.Place], which gives a place in the queue to at most so many queued
+// jobs of each user. 0 gives a place to all at once, as [New] does.
+func (s *Store) WithWindow(jobs int) *Store { return storeOf(s.db, jobs) }
+
+func storeOf(db *sqldb.DB, window int) *Store {
+	s := &Store{db: db, window: window, q: newQueries(db, window), relaxed: map[string]bool{}}
+	if window == 0 {
+		s.window = MaxList
+	}
 	for _, query := range s.q.relaxed() {
 		s.relaxed[query] = true
 	}
@@ -74,7 +87,7 @@ func insertion(j *job.Submission) ([]any, error) {
 	}
 	settings, err := json.Marshal(j.Settings)
 	return []any{j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings),
-		sql.NullString{String: j.Twin, Valid: j.Twin != ""}}, err
+		sql.NullString{String: j.Twin, Valid: j.Twin != ""}, string(j.Lane)}, err
 }
 
 // Get returns a job; [job.ErrNotFound] if there is none.
@@ -114,19 +127,21 @@ func (s *Store) List(ctx context.Context, q job.Query) ([]job.Job, error) {
 	return jobs, nil
 }
 
-// Position is the place of a queued job among the queued, by the time of their
-// making: 1 is the next, [MaxPosition] that or worse. A job that is not queued has
-// none: 0.
+// Position is the place of a queued job: 1 is the next, [MaxPosition] that or worse.
+// Before it come those that the queue knows and, if it waits for its owner's turn, those
+// of its owner that do too; by the time of their making. While it waits for its turn
+// others may get before it. A job that is not queued has none: 0.
 func (s *Store) Position(ctx context.Context, id string) (int, error) {
 	if !job.ValidID(id) {
 		return 0, fmt.Errorf("jobstore: position of %q: %w", id, job.ErrNotFound)
 	}
 	n := 0
-	err := s.row(ctx, s.q.position, []any{id, MaxPosition - 1, id}, &n)
+	const most = MaxPosition - 1
+	err := s.row(ctx, s.q.position, []any{id, most, most, id, id, most, id}, &n)
 	if err != nil {
 		return 0, fmt.Errorf("jobstore: position of %s: %w", id, err)
 	}
-	return n, nil
+	return min(n, MaxPosition), nil
 }
 
 // Cancel ends a job that is queued or running; one that has ended is refused

@@ -447,7 +447,7 @@ func TestPosition(t *testing.T) {
 		claim(t, s, b.ID, lease)
 		position(b.ID, 0)
 		position(c.ID, 2)
-		fill(t, s, MaxPosition+5, func(int) job.State { return job.Queued })
+		fill(t, s, 2*MaxPosition, func(int) job.State { return job.Queued })
 		last := insert(t, s)
 		position(last.ID, MaxPosition)
 	})

@@ -12,8 +12,8 @@ import (
 // chunk is how many IDs one statement names.
 const chunk = 100
 
-// Overdue returns jobs that are queued, may be attempted, and were put into the
-// queue at least stale ago, the oldest first: their tasks may be lost.
+// Overdue returns jobs that are queued, have a place, may be attempted, and were put
+// into the queue at least stale ago, in no order: their tasks may be lost.
 func (s *Store) Overdue(ctx context.Context, stale time.Duration, n int) ([]job.Job, error) {
 	return s.sweep(ctx, "overdue", s.q.overdue, stale.Microseconds(), limit(n))
 }

@@ -13,9 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Kind of a task. Each kind has a queue of its own.
+// Kind of a task. Each kind has a queue of its own, and Convert one for each lane.
 type Kind string
 
 // The kinds.
@@ -27,6 +28,26 @@ const (
 )
 
 func (k Kind) valid() bool { return k == Convert || k == Notify }
+
+// queue is asynq's name of the queue of a kind's lane. Notify has the default one.
+func (k Kind) queue(lane job.Lane) string {
+	if lane == job.LaneDefault {
+		return string(k)
+	}
+	return string(k) + "-" + string(lane)
+}
+
+// queues are the names of all queues of a kind.
+func (k Kind) queues() []string {
+	if k == Notify {
+		return []string{k.queue(job.LaneDefault)}
+	}
+	var names []string
+	for _, lane := range job.Lanes() {
+		names = append(names, k.queue(lane))
+	}
+	return names
+}
 
 const (
 	// taskTimeout is asynq's bound of one run, which gives the slot away and
@@ -67,25 +88,33 @@ func options(at redisconn.Address) (*redis.Options, error) {
 	return opt, nil
 }
 
-// Convert asks for an attempt at a job, not before a time from now. attempt is how
+// Convert is [Client.ConvertIn] by the default lane.
+func (c *Client) Convert(ctx context.Context, id string, attempt int, after time.Duration) error {
+	return c.ConvertIn(ctx, job.LaneDefault, id, attempt, after)
+}
+
+// ConvertIn asks for an attempt at a job, by a lane, not before a time from now. attempt is how
 // many have been made so far: 0 for a new job. It is nil if the task is there
 // already, waiting or running, so it may be asked for again and again; one that
 // waits for a later time than asked for now is brought forward. A dead task of the
-// same name is replaced.
+// same name is replaced. A job is always asked for by the same lane.
 //
 // Times are those of Redis' clients and count in whole seconds: a task with after >
 // 0 starts up to two and a half seconds late and never early.
-func (c *Client) Convert(ctx context.Context, id string, attempt int, after time.Duration) error {
-	return c.put(ctx, Convert, id, attempt, after)
+func (c *Client) ConvertIn(ctx context.Context, lane job.Lane, id string, attempt int, after time.Duration) error {
+	if !slices.Contains(job.Lanes(), lane) {
+		return fmt.Errorf("queue: there is no lane %q", lane)
+	}
+	return c.put(ctx, Convert, lane, id, attempt, after)
 }
 
 // Notify asks for the mail about the end of a job's attempt. It repeats as well as
 // [Client.Convert] does.
 func (c *Client) Notify(ctx context.Context, id string, attempt int) error {
-	return c.put(ctx, Notify, id, attempt, 0)
+	return c.put(ctx, Notify, job.LaneDefault, id, attempt, 0)
 }
 
-func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, after time.Duration) error {
+func (c *Client) put(ctx context.Context, kind Kind, lane job.Lane, id string, attempt int, after time.Duration) error {
 	if id == "" || strings.Contains(id, ":") || attempt < 0 {
 		return fmt.Errorf("queue: %q, attempt %d cannot be the name of a task", id, attempt)
 	}
@@ -93,9 +122,9 @@ func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, aft
 	if after > 0 {
 		at = wholeSecond(at.Add(after))
 	}
-	name := taskName(kind, id, attempt)
+	name, queue := taskName(kind, id, attempt), kind.queue(lane)
 	opts := []asynq.Option{
-		asynq.Queue(string(kind)), asynq.TaskID(name), asynq.MaxRetry(maxRetry),
+		asynq.Queue(queue), asynq.TaskID(name), asynq.MaxRetry(maxRetry),
 		asynq.Timeout(taskTimeout), asynq.Retention(0), asynq.ProcessAt(at),
 	}
 	var err error
@@ -110,7 +139,7 @@ func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, aft
 			break
 		}
 		var there bool
-		if there, err = c.present(kind, name, at); there || err != nil {
+		if there, err = c.present(queue, name, at); there || err != nil {
 			break
 		}
 		err = errors.New("its task does not stay in one state")
@@ -127,8 +156,8 @@ func (c *Client) put(ctx context.Context, kind Kind, id string, attempt int, aft
 
 // present reports whether a task waits or runs that fits what is asked for. What
 // does not fit is removed.
-func (c *Client) present(kind Kind, name string, at time.Time) (bool, error) {
-	info, err := c.inspector.GetTaskInfo(string(kind), name)
+func (c *Client) present(queue, name string, at time.Time) (bool, error) {
+	info, err := c.inspector.GetTaskInfo(queue, name)
 	switch {
 	case errors.Is(err, asynq.ErrTaskNotFound), errors.Is(err, asynq.ErrQueueNotFound):
 		return false, nil // it has just ended
@@ -145,7 +174,7 @@ func (c *Client) present(kind Kind, name string, at time.Time) (bool, error) {
 		return true, nil
 	}
 	// It fails if the task has become active or has gone; the next look tells.
-	_ = c.inspector.DeleteTask(string(kind), name)
+	_ = c.inspector.DeleteTask(queue, name)
 	return false, nil
 }
 
@@ -170,24 +199,30 @@ type Depth struct {
 	Oldest time.Duration
 }
 
-// Depth counts the tasks of a kind, for metrics. A queue that nobody has used yet
+// Depth counts the tasks of a kind, in all lanes, for metrics. A queue that nobody has used yet
 // has none.
 func (c *Client) Depth(ctx context.Context, kind Kind) (Depth, error) {
 	if err := ctx.Err(); err != nil {
 		return Depth{}, fmt.Errorf("queue: depth of %s: %w", kind, err)
 	}
-	info, err := c.inspector.GetQueueInfo(string(kind))
-	if err != nil {
-		// asynq tells a queue that does not exist by an error of an internal type.
-		if names, e := c.inspector.Queues(); e == nil && !slices.Contains(names, string(kind)) {
-			return Depth{}, nil
+	var d Depth
+	for _, queue := range kind.queues() {
+		info, err := c.inspector.GetQueueInfo(queue)
+		if err != nil {
+			// asynq tells a queue that does not exist by an error of an internal type.
+			if names, e := c.inspector.Queues(); e == nil && !slices.Contains(names, queue) {
+				continue
+			}
+			return Depth{}, fmt.Errorf("queue: depth of %s: %w", kind, err)
 		}
-		return Depth{}, fmt.Errorf("queue: depth of %s: %w", kind, err)
+		d.Pending += info.Pending
+		d.Active += info.Active
+		d.Scheduled += info.Scheduled
+		d.Retry += info.Retry
+		d.Archived += info.Archived
+		d.Oldest = max(d.Oldest, info.Latency)
 	}
-	return Depth{
-		Pending: info.Pending, Active: info.Active, Scheduled: info.Scheduled,
-		Retry: info.Retry, Archived: info.Archived, Oldest: max(info.Latency, 0),
-	}, nil
+	return d, nil
 }
 
 // Close lets go of the connections. The client cannot be used after that.

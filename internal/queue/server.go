@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // Handler does the work of one task: of a job, after so many attempts have been
@@ -56,6 +58,10 @@ type ServerConfig struct {
 	// Notify, which is half a day. Negative is no bound. Tries that ended with
 	// their process do not count.
 	Tries int
+	// Weights of the lanes of Convert: how often a free slot looks into each first while
+	// there are tasks in others too, in proportion. A lane that is not named has 1; nil
+	// is 6 for what is short, 3, and 1 for bulk. Notify has one lane.
+	Weights map[job.Lane]int
 	// Logger for failed tries, for the coming and going of Redis, and for asynq;
 	// nil is [slog.Default].
 	Logger *slog.Logger
@@ -78,6 +84,9 @@ func (c ServerConfig) withDefaults(kind Kind) ServerConfig {
 	if c.Concurrency == 0 {
 		c.Concurrency = 1
 	}
+	if c.Weights == nil {
+		c.Weights = map[job.Lane]int{job.LaneShort: 6, job.LaneDefault: 3, job.LaneBulk: 1}
+	}
 	if c.Tries == 0 && kind == Notify {
 		c.Tries = 20
 	}
@@ -94,10 +103,21 @@ func (c ServerConfig) Validate() error {
 		return fmt.Errorf("queue: %d tasks at once; want 1 or more", c.Concurrency)
 	case c.LastWords < 0, c.Backoff < 0, c.MaxBackoff < 0:
 		return errors.New("queue: a time is negative")
+	case !weighty(c.Weights):
+		return errors.New("queue: the weight of a lane must be 1 to 1000, and the lane one of ours")
 	case c.Poll < 0, c.Poll > 0 && c.Poll < time.Millisecond:
 		return fmt.Errorf("queue: asking every %v; want 1 ms or more", c.Poll)
 	}
 	return nil
+}
+
+func weighty(weights map[job.Lane]int) bool {
+	for lane, w := range weights {
+		if w < 1 || w > 1000 || !slices.Contains(job.Lanes(), lane) {
+			return false
+		}
+	}
+	return true
 }
 
 // Server runs the tasks of one kind.
@@ -144,6 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 	w := wire{wireCtx, redisHealth, tasks}
 	rdb := redis.NewClient(w.options(s.opt))
 	rdb.AddHook(w)
+	tasks.look(wireCtx, rdb, s.kind)
 	defer rdb.Close()
 
 	// As long as nothing has begun, the end may cut off a Redis that hangs.
@@ -155,7 +176,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer r.end()
 	server := asynq.NewServerFromRedisClient(rdb, asynq.Config{
 		Concurrency:              s.cfg.Concurrency,
-		Queues:                   map[string]int{string(s.kind): 1},
+		Queues:                   s.queues(),
 		TaskCheckInterval:        time.Millisecond, // the wire waits
 		DelayedTaskCheckInterval: time.Second,
 		// Handlers had their time before asynq's shutdown begins. What still
@@ -190,6 +211,20 @@ func await(ctx context.Context, rdb *redis.Client, h *health) bool {
 		// The wire has paused.
 	}
 	return false
+}
+
+// queues are asynq's queues with their weights. asynq draws lots, so that none starves.
+func (s *Server) queues() map[string]int {
+	weights := map[string]int{}
+	for _, queue := range s.kind.queues() {
+		weights[queue] = 1
+	}
+	if s.kind == Convert {
+		for lane, w := range s.cfg.Weights {
+			weights[s.kind.queue(lane)] = w
+		}
+	}
+	return weights
 }
 
 func (s *Server) retryDelay(retries int, _ error, _ *asynq.Task) time.Duration {

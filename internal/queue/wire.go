@@ -82,7 +82,7 @@ func (w wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		answer := next(ctx, cmd)
 		if dequeue {
-			w.idle.empty = errors.Is(answer, redis.Nil)
+			w.idle.answered(errors.Is(answer, redis.Nil))
 		}
 		err := answer
 		if errors.Is(err, redis.Nil) {

@@ -10,6 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +38,8 @@ type Flags struct {
 	Retention   time.Duration `group:"Conversion:" placeholder:"TIME" default:"168h" env:"MP3LATHE_RETENTION" help:"How long the files of an ended job are kept."`
 	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back."`
 
+	Weights string `group:"Fair use:" placeholder:"N:N:N" default:"6:3:1" env:"MP3LATHE_WEIGHTS" help:"Weights of the lanes short, default and bulk: how often a free slot looks into each first."`
+
 	SweepInterval time.Duration `group:"Sweeper:" placeholder:"TIME" default:"5s" env:"MP3LATHE_SWEEP_INTERVAL" help:"How often lost jobs are looked for."`
 	SweepStale    time.Duration `group:"Sweeper:" placeholder:"TIME" default:"20s" env:"MP3LATHE_SWEEP_STALE" help:"How long a job waits before the queue is asked again whether it knows it."`
 	OrphanAge     time.Duration `group:"Sweeper:" placeholder:"TIME" default:"1h" env:"MP3LATHE_ORPHAN_AGE" help:"How old an object without a job must be before it is removed."`
@@ -51,6 +55,11 @@ type Settings struct {
 	// Concurrency is how many jobs are converted at the same time. Default
 	// GOMAXPROCS.
 	Concurrency int
+	// Window is how many of the waiting jobs of one user are in the queue at a time; 0 is
+	// all.
+	Window int
+	// Weights of the lanes; nil is a good choice.
+	Weights map[job.Lane]int
 	// Grace is how long jobs may go on after the end has begun; negative is no time.
 	// Default 20 s.
 	Grace time.Duration
@@ -90,8 +99,25 @@ func (c *Flags) Check(f *app.Faults) Settings {
 			Sweep:  worker.SweepConfig{Interval: c.SweepInterval, Stale: c.SweepStale, OrphanAge: c.OrphanAge},
 		},
 		Isolation: c.Isolation, JobMemory: int64(c.JobMemory) << 20,
-		Concurrency: c.Concurrency, Grace: app.Grace(c.Grace),
+		Concurrency: c.Concurrency, Grace: app.Grace(c.Grace), Weights: c.weights(f),
 	}
+}
+
+// weights reads the weights of the lanes.
+func (c *Flags) weights(f *app.Faults) map[job.Lane]int {
+	weights, fields := map[job.Lane]int{}, strings.Split(c.Weights, ":")
+	ok := len(fields) == len(job.Lanes())
+	for i, lane := range job.Lanes() {
+		if ok {
+			n, err := strconv.Atoi(fields[i])
+			weights[lane] = n
+			ok = err == nil && n >= 1 && n <= 1000
+		}
+	}
+	if !ok {
+		f.Add("weights", "is %q: want three numbers from 1 to 1000, such as 6:3:1", c.Weights)
+	}
+	return weights
 }
 
 // CLI is the command line of the worker.
@@ -103,6 +129,7 @@ type CLI struct {
 type serveCmd struct {
 	app.HealthFlags
 	Flags
+	app.TurnFlags
 	app.DatabaseFlags
 	app.RedisFlags
 	app.BucketFlags
@@ -113,7 +140,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	var f app.Faults
 	settings := c.Flags.Check(&f)
-	settings.Health = c.HealthFlags.Check(&f)
+	settings.Health, settings.Window = c.HealthFlags.Check(&f), c.TurnFlags.Check(&f)
 	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
@@ -137,15 +164,16 @@ func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 		return err
 	}
 	defer free()
-	w, err := worker.New(cfg, worker.Deps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket), Convert: convert})
+	jobs, turns := p.Turns(settings.Window)
+	w, err := worker.New(cfg, worker.Deps{Jobs: jobs, Queue: turns, Hints: p.Hints, Bucket: worker.BucketOf(p.Bucket), Convert: convert})
 	if err != nil {
 		return err
 	}
-	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: p.Jobs, Queue: p.Queue, Hints: p.Hints, Bucket: SweepBucket(p.Bucket)})
+	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: jobs, Queue: turns, Hints: p.Hints, Bucket: SweepBucket(p.Bucket)})
 	if err != nil {
 		return err
 	}
-	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: settings.Grace, Logger: p.Log}, w.Handle)
+	s, err := queue.NewServer(p.Redis, queue.Convert, queue.ServerConfig{Concurrency: concurrency, Grace: settings.Grace, Weights: settings.Weights, Logger: p.Log}, w.Handle)
 	if err != nil {
 		return err
 	}

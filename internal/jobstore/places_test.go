@@ -1,0 +1,223 @@
+package jobstore
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/job"
+)
+
+// of makes a queued job of a user.
+func of(t testing.TB, s *Store, owner string) job.Job {
+	t.Helper()
+	j, err := s.Insert(t.Context(), job.Job{ID: newID(), Owner: owner, Lane: job.LaneBulk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// placed asks for places, and wants these jobs to get them.
+func placed(t *testing.T, what string, s *Store, owner string, want ...job.Job) {
+	t.Helper()
+	got, err := s.Place(t.Context(), owner)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	g := ids(got)
+	if len(g) == 0 {
+		g = nil
+	}
+	same(t, what, g, append([]string(nil), ids(want)...))
+	for _, j := range got {
+		if now := get(t, s, j.ID); j.Waits || now.Waits || j.Lane != now.Lane || j.Version != now.Version {
+			t.Errorf("%s: %+v, and now %+v", what, j, now)
+		}
+	}
+}
+
+// TestPlace: of each user so many have a place as the window has room for, in their
+// order.
+func TestPlace(t *testing.T) {
+	each(t, func(t *testing.T, all *Store) {
+		ctx := t.Context()
+		s := all.WithWindow(2)
+		var a []job.Job
+		for range 6 {
+			j := of(t, s, "anna")
+			if !j.Waits || j.Lane != job.LaneBulk {
+				t.Fatalf("%+v", j)
+			}
+			a = append(a, j)
+		}
+		b := of(t, s, "ben")
+		placed(t, "the first", s, "anna", a[0], a[1])
+		placed(t, "no room", s, "anna")
+		placed(t, "another user", s, "ben", b)
+		placed(t, "nobody", s, "eve")
+		claim(t, s, a[0].ID, lease)
+		placed(t, "one was begun", s, "anna", a[2])
+		if _, err := s.Cancel(ctx, a[1].ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Cancel(ctx, a[3].ID); err != nil { // it had none
+			t.Fatal(err)
+		}
+		placed(t, "one was canceled", s, "anna", a[4])
+
+		// What comes back is behind those that have waited longer, once it may be tried.
+		back, err := s.Release(ctx, a[0].ID, 1, 0, &storage)
+		if err != nil || !back.Waits {
+			t.Fatalf("%+v, %v", back, err)
+		}
+		claim(t, s, a[2].ID, lease)
+		later, err := s.Release(ctx, a[2].ID, 1, lease, &storage)
+		if err != nil || !later.Waits {
+			t.Fatalf("%+v, %v", later, err)
+		}
+		claim(t, s, a[4].ID, lease)
+		placed(t, "two were begun", s, "anna", a[5], back)
+		claim(t, s, a[5].ID, lease)
+		claim(t, s, back.ID, lease)
+		placed(t, "it is not yet time", s, "anna")
+		due(t, s, a[5].ID)
+		if j, err := s.Requeue(ctx, a[5].ID, 1, storage); err != nil || !j.Waits {
+			t.Errorf("%+v, %v", j, err)
+		}
+		if _, err := s.Fail(ctx, back.ID, 2, storage, retention); err != nil {
+			t.Fatal(err)
+		}
+		if j, err := s.Retry(ctx, back.ID); err != nil || !j.Waits {
+			t.Errorf("%+v, %v", j, err)
+		}
+
+		// The sweeper tells the queue of those that have a place, and gives one to others.
+		l, err := s.Overdue(ctx, 0, 10)
+		found(t, "overdue", l, err, b)
+		for after, want := range map[string]string{"": "anna", "anna": "", "a": "anna", "z": ""} {
+			if got, err := s.WaitingOwner(ctx, after); err != nil || got != want {
+				t.Errorf("after %q comes %q, want %q: %v", after, got, want, err)
+			}
+		}
+		if n, err := s.Backlog(ctx, "anna", 10); err != nil || n != 3 {
+			t.Errorf("%d, %v", n, err)
+		}
+		if n, err := s.Backlog(ctx, "anna", 2); err != nil || n != 2 {
+			t.Errorf("%d, %v", n, err)
+		}
+		if n, err := s.Backlog(ctx, "eve", 2); err != nil || n != 0 {
+			t.Errorf("%d, %v", n, err)
+		}
+		// Who does without a window places all.
+		placed(t, "without a window", all, "anna", get(t, s, a[5].ID), get(t, s, back.ID))
+		if j := of(t, all, "anna"); j.Waits {
+			t.Errorf("%+v", j)
+		}
+	})
+}
+
+func TestPositions(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		s = s.WithWindow(1)
+		position := func(what, id string, want int) {
+			t.Helper()
+			if n, err := s.Position(t.Context(), id); err != nil || n != want {
+				t.Errorf("%s: %d, %v; want %d", what, n, err, want)
+			}
+		}
+		var a []job.Job
+		for range 5 {
+			a = append(a, of(t, s, "anna"))
+		}
+		position("nobody has a place", a[0].ID, 1)
+		placed(t, "anna", s, "anna", a[0])
+		b := of(t, s, "ben")
+		placed(t, "ben", s, "ben", b)
+		position("the first", a[0].ID, 1)
+		position("a single one behind many", b.ID, 2)
+		position("the first that waits", a[1].ID, 3)
+		position("the last", a[4].ID, 6)
+		claim(t, s, a[0].ID, lease)
+		position("begun", a[0].ID, 0)
+		position("the next", b.ID, 1)
+	})
+}
+
+// TestPlaces: however many ask at once, in two processes, each job gets its place once,
+// and no more have one than the window has room for.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			url := newURL(t, kind)
+			const window, jobs = 2, 60
+			stores := []*Store{open(t, url).WithWindow(window), open(t, url).WithWindow(window)}
+			for range jobs {
+				of(t, stores[0], "anna")
+			}
+			var mu sync.Mutex
+			var queue []string
+			seen := map[string]int{}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var wg sync.WaitGroup
+			for g := range 6 {
+				s := stores[g%2]
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						next, err := s.Place(ctx, "anna")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						mu.Lock()
+						for _, j := range next {
+							seen[j.ID]++
+							queue = append(queue, j.ID)
+						}
+						if len(seen) == jobs && len(queue) == 0 {
+							mu.Unlock()
+							return
+						}
+						id := ""
+						if len(queue) > 0 {
+							id = queue[0]
+						}
+						mu.Unlock()
+						there := 0
+						if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND placed = 1").Scan(&there); err != nil || there > window {
+							t.Errorf("%d have a place, %v", there, err)
+							return
+						}
+						if id == "" {
+							continue
+						}
+						if _, err := s.Claim(ctx, id, "w", lease); err == nil {
+							mu.Lock()
+							for i := range queue {
+								if queue[i] == id {
+									queue = append(queue[:i], queue[i+1:]...)
+									break
+								}
+							}
+							mu.Unlock()
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if len(seen) != jobs {
+				t.Errorf("%d of %d have had a place", len(seen), jobs)
+			}
+			for id, n := range seen {
+				if n != 1 {
+					t.Errorf("%s had %d places", id, n)
+				}
+			}
+		})
+	}
+}
