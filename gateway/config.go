@@ -43,6 +43,8 @@ type Config struct {
 	// BulkAfter is how many jobs a user may have waiting before further ones take the
 	// lane for bulk. Default 20, at most 999; negative is any number.
 	BulkAfter int
+	// Quota of each user.
+	Quota Quota
 	// KeyLease is how long an idempotency key belongs to a request whose gateway gives
 	// no sign of life. Default 15 s.
 	KeyLease time.Duration
@@ -110,7 +112,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("gateway: %s is negative", name)
 		}
 	}
-	if c.MaxUpload < 0 || c.MaxStreams < 0 {
+	if c.MaxUpload < 0 || c.MaxStreams < 0 || c.Quota.Waiting < 0 || c.Quota.DailyBytes < 0 || c.Quota.StoredBytes < 0 {
 		return errors.New("gateway: a limit is negative")
 	}
 	if c.AuthURL != "" {

@@ -33,6 +33,7 @@ type Jobs interface {
 	JobMaker
 	JobEnder
 	Twins
+	Accountant
 }
 
 // JobReader finds jobs.
@@ -41,8 +42,15 @@ type JobReader interface {
 	List(ctx context.Context, q job.Query) ([]job.Job, error)
 	// Position of a queued job; 1 is the next.
 	Position(ctx context.Context, id string) (int, error)
-	// Backlog counts a user's queued jobs, up to most.
-	Backlog(ctx context.Context, owner string, most int) (int, error)
+}
+
+// Accountant knows what users take up.
+type Accountant interface {
+	// Usage counts waiting jobs up to most.
+	Usage(ctx context.Context, owner string, most int) (job.Usage, error)
+	// Spend counts bytes of an upload, unless it would be more than allowed for a day.
+	Spend(ctx context.Context, owner string, bytes, allowed int64) (bool, error)
+	PurgeUsage(ctx context.Context) error
 }
 
 // JobMaker queues jobs.

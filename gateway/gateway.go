@@ -70,12 +70,12 @@ func (g *Gateway) Handler() http.Handler { return g.handler }
 
 // Run listens for hints that jobs have changed until ctx is done, and returns nil
 // then. Streams of events work without it, but see changes only by looking for
-// them. It also removes idempotency keys that have expired.
+// them. It also removes what has expired of the gateways' own rows.
 func (g *Gateway) Run(ctx context.Context) error {
 	purged := make(chan struct{})
 	go func() {
 		defer close(purged)
-		g.purgeKeys(ctx)
+		g.purge(ctx)
 	}()
 	defer func() { <-purged }()
 	for {

@@ -353,8 +353,8 @@ func replay(w http.ResponseWriter, a *job.Answer) {
 	_, _ = w.Write([]byte(a.Body))
 }
 
-// purgeKeys removes what has expired, until ctx is done.
-func (g *Gateway) purgeKeys(ctx context.Context) {
+// purge removes keys, and days of uploads, that have expired, until ctx is done.
+func (g *Gateway) purge(ctx context.Context) {
 	tick := time.NewTicker(keyPurgeEvery)
 	defer tick.Stop()
 	for {
@@ -371,6 +371,9 @@ func (g *Gateway) purgeKeys(ctx context.Context) {
 			if n < keyPurgeBatch {
 				break
 			}
+		}
+		if err := g.jobs.PurgeUsage(ctx); err != nil && ctx.Err() == nil {
+			g.logger.Warn("what was uploaded on earlier days was not forgotten", "error", err)
 		}
 	}
 }

@@ -63,9 +63,4 @@ func TestLanes(t *testing.T) {
 			t.Errorf("number %d: %q, want %q", i+1, got, want)
 		}
 	}
-	// If nobody can count them they are taken all the same.
-	r.faults.set("Backlog", down)
-	if got := lane(r, "?fresh", clip); got != job.LaneShort {
-		t.Errorf("%q", got)
-	}
 }

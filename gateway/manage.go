@@ -119,6 +119,13 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	if j.State != job.Failed {
 		return nil, notRetryable(j.State)
 	}
+	a, err := g.allowanceOf(ctx, user{id: j.Owner}, 0)
+	if err == nil {
+		err = a.job()
+	}
+	if err != nil {
+		return nil, err
+	}
 	switch there, err := g.bucket.exists(ctx, job.SourceKey(j.ID)); {
 	case err != nil:
 		return nil, httpapi.Trouble(err)

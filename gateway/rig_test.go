@@ -153,11 +153,18 @@ func (f faulty) RetryOnce(ctx context.Context, id string, k *job.Keyed) (job.Job
 	return j, err
 }
 
-func (f faulty) Backlog(ctx context.Context, owner string, most int) (int, error) {
-	if err := f.at("Backlog"); err != nil {
-		return 0, err
+func (f faulty) Usage(ctx context.Context, owner string, most int) (job.Usage, error) {
+	if err := f.at("Usage"); err != nil {
+		return job.Usage{}, err
 	}
-	return f.store.Backlog(ctx, owner, most)
+	return f.store.Usage(ctx, owner, most)
+}
+
+func (f faulty) Spend(ctx context.Context, owner string, bytes, allowed int64) (bool, error) {
+	if err := f.at("Spend"); err != nil {
+		return false, err
+	}
+	return f.store.Spend(ctx, owner, bytes, allowed)
 }
 
 func (f faulty) Twin(ctx context.Context, twin string) (job.Job, error) {

@@ -25,7 +25,7 @@ func (g *Gateway) register(api huma.API) {
 		"link":   {Type: "apiKey", In: "query", Name: "signature", Description: "A signed link, as in mails; it expires"},
 	}
 
-	upload := g.operation("create-job", http.MethodPost, "/v1/jobs", "Upload a file to be converted", 400, 408, 409, 413, 415, 422)
+	upload := g.operation("create-job", http.MethodPost, "/v1/jobs", "Upload a file to be converted", 400, 403, 408, 409, 413, 415, 422, 429)
 	upload.Description = uploadDescription
 	upload.DefaultStatus = http.StatusAccepted
 	upload.SkipValidateParams = true // the handler does, and names them as settings
@@ -49,7 +49,7 @@ func (g *Gateway) register(api huma.API) {
 	remove.Responses["204"] = &huma.Response{Description: "The job has been removed."}
 	huma.Register(api, remove, g.remove)
 
-	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed job again", 400, 404, 409, 410)
+	retry := g.operation("retry-job", http.MethodPost, "/v1/jobs/{id}/retry", "Try a failed job again", 400, 404, 409, 410, 429)
 	retry.Parameters = []*huma.Param{keyParam()}
 	retry.Middlewares = append(retry.Middlewares, g.once)
 	retry.DefaultStatus = http.StatusAccepted
@@ -70,7 +70,7 @@ func (g *Gateway) register(api huma.API) {
 	events.Responses["204"] = &huma.Response{Description: "The job has ended and the client knows its last version."}
 	huma.Register(api, events, g.events)
 
-	legacy := g.operation(legacyUploadID, http.MethodPost, "/upload", "Upload a file (old clients)", 400, 408, 409, 413, 415, 422)
+	legacy := g.operation(legacyUploadID, http.MethodPost, "/upload", "Upload a file (old clients)", 400, 403, 408, 409, 413, 415, 422, 429)
 	legacy.Description = "Takes a form with one file in a field of any name. New clients use /v1/jobs."
 	legacy.Deprecated = true
 	legacy.SkipValidateParams = true

@@ -65,7 +65,8 @@ type upload struct {
 	object Writer
 	bytes  int64
 	sha256 string
-	joined *job.Job // the earlier job that is the answer
+	joined *job.Job   // the earlier job that is the answer
+	room   *allowance // of its user; nil if it is not looked at
 }
 
 // create takes an upload.
@@ -109,7 +110,7 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined 
 	if err == nil && u.joined == nil {
 		watch := time.AfterFunc(commitTimeout, cancel)
 		defer watch.Stop()
-		j, err = u.finish(u.submission(x))
+		j, err = u.finish(x)
 	}
 	if u.joined != nil {
 		return *u.joined, true, err
@@ -148,6 +149,11 @@ func (u *upload) read(x *exchange, anyName bool) error {
 	if err := u.g.checkHead(x.r, separator != ""); err != nil {
 		return err
 	}
+	if separator != "" {
+		if err := u.admit(x); err != nil {
+			return err
+		}
+	}
 	u.buf = u.g.buffers.Get().(*buffers)
 	defer u.g.release(u.buf)
 	if separator == "" {
@@ -182,6 +188,9 @@ func (u *upload) raw(x *exchange) error {
 		if x.keyed != nil {
 			x.keyed.Body = "" // it has not come yet
 		}
+	}
+	if err := u.admit(x); err != nil {
+		return err
 	}
 	if err := u.file(u.body); err != nil {
 		return err
@@ -244,6 +253,11 @@ func (u *upload) file(src io.Reader) error {
 		if u.bytes += int64(n); u.bytes > u.g.config.MaxUpload {
 			return u.g.tooLarge()
 		}
+		if u.room != nil {
+			if err := u.room.bytes(u.bytes); err != nil {
+				return err
+			}
+		}
 		hash.Write(buf[:n])
 		if _, werr := object.Write(buf[:n]); werr != nil {
 			return httpapi.Trouble(werr)
@@ -267,11 +281,15 @@ func (u *upload) broken(err error) *httpapi.Problem {
 }
 
 // finish makes the job of a file that has come whole, or joins an earlier one.
-func (u *upload) finish(sub job.Submission) (job.Job, error) {
+func (u *upload) finish(x *exchange) (job.Job, error) {
+	sub := u.submission(x)
 	if err := u.join(sub); err != nil || u.joined != nil {
 		return job.Job{}, err
 	}
 	if err := u.checkQuarantine(); err != nil {
+		return job.Job{}, err
+	}
+	if err := u.spend(x, &sub); err != nil {
 		return job.Job{}, err
 	}
 	if err := u.object.Commit(); err != nil {
@@ -298,7 +316,6 @@ func (u *upload) finish(sub job.Submission) (job.Job, error) {
 func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
-	sub.Lane = u.lane(ctx, &sub)
 	made, err := u.g.jobs.Submit(ctx, sub)
 	switch {
 	case errors.Is(err, job.ErrTwin):
@@ -319,87 +336,6 @@ func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	}
 	u.g.enqueue(u.ctx, made)
 	return made, nil
-}
-
-// checkQuarantine refuses a file that has crashed the converter before.
-func (u *upload) checkQuarantine() error {
-	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
-	defer cancel()
-	switch yes, err := u.g.jobs.Quarantined(ctx, u.sha256); {
-	case err != nil:
-		return httpapi.Trouble(err)
-	case yes:
-		why := job.Failure{Code: job.Quarantined}
-		return httpapi.NewProblem(http.StatusUnprocessableEntity, string(why.Code), why.Sentence()+" "+why.Advice())
-	}
-	return nil
-}
-
-// lane chooses how a job reaches the workers: by what is known to be little work, the
-// size of the file or a cut that was asked for (what the file says of its length may be a
-// lie, and often stands at its end), unless there is no hurry with it.
-func (u *upload) lane(ctx context.Context, sub *job.Submission) job.Lane {
-	cfg := &u.g.config
-	if u.form.bulk {
-		return job.LaneBulk
-	}
-	if cfg.BulkAfter > 0 {
-		// If it cannot be counted the job is not held up.
-		if n, err := u.g.jobs.Backlog(ctx, sub.Owner, cfg.BulkAfter); err == nil && n >= cfg.BulkAfter {
-			return job.LaneBulk
-		}
-	}
-	cut := sub.Settings.Duration
-	if end := sub.Settings.End; end > 0 {
-		cut = end - sub.Settings.Start
-	}
-	if sub.SourceBytes <= cfg.ShortBytes || cut > 0 && cut <= cfg.ShortLength {
-		return job.LaneShort
-	}
-	return job.LaneDefault
-}
-
-// join looks for an earlier job of the same bytes and settings, and has it answer this
-// upload: joined is set then. One that cannot answer, since it has failed or its MP3 is
-// gone, makes room for a new one.
-func (u *upload) join(sub job.Submission) error {
-	if sub.Twin == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
-	defer cancel()
-	for range maxRaces {
-		old, err := u.g.jobs.Twin(ctx, sub.Twin)
-		if errors.Is(err, job.ErrNotFound) {
-			return nil
-		}
-		there := err == nil && old.State.Active()
-		if err == nil && old.State == job.Succeeded && old.Result != nil {
-			there, err = u.g.bucket.exists(ctx, old.Result.Key)
-		}
-		if err != nil {
-			return httpapi.Trouble(err)
-		}
-		if there {
-			joined, err := u.g.jobs.Join(ctx, old.ID, sub)
-			switch {
-			case err == nil:
-				u.joined = &joined
-				u.g.publish(ctx, joined.ID)
-				return nil
-			case errors.Is(err, job.ErrLost):
-				return keyInUse().WithCause(err)
-			case !errors.Is(err, job.ErrConflict) && !errors.Is(err, job.ErrNotFound):
-				return httpapi.Trouble(err)
-			case old.State.Active():
-				continue // it has just ended
-			}
-		}
-		if err := u.g.jobs.Displace(ctx, old.ID, sub.Twin); err != nil {
-			return httpapi.Trouble(err)
-		}
-	}
-	return conflict("conflict", "An earlier job of the same file keeps changing. Try again.")
 }
 
 // remove deletes the file of a job that was not made. If that fails the sweeper

@@ -100,6 +100,10 @@ func TestServeSettings(t *testing.T) {
 			"--weights (MP3LATHE_WEIGHTS) is \"6:3\": want three numbers from 1 to 1000",
 			"--window (MP3LATHE_WINDOW) is -1: want 0 to 1000",
 		}},
+		{"--quota-jobs=10001 --quota-daily=-1 --quota-stored=-1", []string{
+			"--quota-jobs (MP3LATHE_QUOTA_JOBS) is 10001: want 0 to 10000",
+			"--quota-daily (MP3LATHE_QUOTA_DAILY) is -1: want 0 or more", "--quota-stored (",
+		}},
 		{"--weights=6:3:0", []string{"--weights ("}},
 		{"--weights=6:x:1", []string{"--weights ("}},
 		{"--listen=8080", []string{"--listen (MP3LATHE_LISTEN) is \"8080\": want an address such as"}},

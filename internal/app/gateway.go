@@ -24,6 +24,9 @@ type GatewayFlags struct {
 	ShortBytes  int64         `group:"Fair use:" placeholder:"BYTES" default:"16777216" env:"MP3LATHE_SHORT_BYTES" help:"Files up to this size take the fast lane; 0 for none."`
 	ShortLength time.Duration `group:"Fair use:" placeholder:"TIME" default:"5m" env:"MP3LATHE_SHORT_LENGTH" help:"Cuts up to this length, by their settings, take the fast lane; 0 for none."`
 	BulkAfter   int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; 0 for none."`
+	QuotaJobs   int           `group:"Fair use:" placeholder:"N" default:"1000" env:"MP3LATHE_QUOTA_JOBS" help:"Jobs that one user may have waiting; 0 for any number."`
+	QuotaDaily  int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_DAILY" help:"Bytes that one user may upload a day; 0 for any number."`
+	QuotaStored int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_STORED" help:"Bytes that the files of one user may take; 0 for any number."`
 	Drain       time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
 }
 
@@ -47,11 +50,15 @@ func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
 	f.Number("short-bytes", c.ShortBytes, 0, math.MaxInt64)
 	f.Time("short-length", c.ShortLength, 0, Long)
 	f.Number("bulk-after", int64(c.BulkAfter), 0, jobstore.MaxList-1)
+	f.Number("quota-jobs", int64(c.QuotaJobs), 0, jobstore.MaxWaiting)
+	f.Number("quota-daily", c.QuotaDaily, 0, math.MaxInt64)
+	f.Number("quota-stored", c.QuotaStored, 0, math.MaxInt64)
 	f.Time("drain", c.Drain, 0, Long)
 	return GatewaySettings{
 		Config: gateway.Config{
 			MaxUpload: c.MaxUpload, UploadIdle: c.UploadIdle,
 			ShortBytes: orNone(c.ShortBytes), ShortLength: orNone(c.ShortLength), BulkAfter: orNone(c.BulkAfter),
+			Quota: gateway.Quota{Waiting: c.QuotaJobs, DailyBytes: c.QuotaDaily, StoredBytes: c.QuotaStored},
 		}, Drain: c.Drain,
 	}
 }

@@ -46,7 +46,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-func newStore(t *testing.T, kind sqldb.Dialect) *jobstore.Store {
+func newStore(t testing.TB, kind sqldb.Dialect) *jobstore.Store {
 	t.Helper()
 	url := "sqlite:" + filepath.Join(t.TempDir(), "jobs.db")
 	if kind == sqldb.MySQL {

@@ -132,8 +132,8 @@ func TestOneBehindMany(t *testing.T) {
 					t.Errorf("round %d: %d others were begun before it, want at most %d", round, position, c.mayStartBetween)
 				}
 			}
-			if backlog, err := jobs.Backlog(t.Context(), "anna", c.crowd); err != nil || backlog < c.crowd/2 {
-				t.Errorf("%d of them wait, %v: that was no crowd", backlog, err)
+			if u, err := jobs.Usage(t.Context(), "anna", c.crowd); err != nil || u.Waiting < c.crowd/2 {
+				t.Errorf("%d of them wait, %v: that was no crowd", u.Waiting, err)
 			}
 			close(finish)
 			eventually(t, "all are done", func() bool { return count() == c.crowd+5 })

@@ -28,6 +28,8 @@ type Problem struct {
 	Instance string `json:"instance,omitempty" format:"uri" doc:"The request that met the problem, as the service's log names it"`
 	// Errors name what is wrong with each input.
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with each input"`
+	// Quota that is used up; nil for other problems.
+	Quota *Quota `json:"quota,omitempty" doc:"What is used and what is allowed, if that is the problem"`
 
 	cause   error
 	headers http.Header
@@ -39,6 +41,13 @@ type FieldError struct {
 	Location string `json:"location" doc:"Where the input stands, such as query.limit or body.email"`
 	// Message for people.
 	Message string `json:"message" doc:"What is wrong with it"`
+}
+
+// Quota is what is used of what is allowed.
+type Quota struct {
+	Used    int64  `json:"used" doc:"What is used"`
+	Allowed int64  `json:"allowed" doc:"What is allowed"`
+	Unit    string `json:"unit" enum:"jobs,bytes" doc:"Of what"`
 }
 
 // NewProblem returns a problem by its HTTP status, code, and detail for people.

@@ -135,6 +135,9 @@ func TestOldTables(t *testing.T) {
 					t.Errorf("%+v", j)
 				}
 			}
+			if u, err := s.Usage(t.Context(), owner, 10); err != nil || u.Stored != 5+5+5+3 || u.Waiting != 1 { // three uploads and an MP3
+				t.Errorf("%+v, %v", u, err)
+			}
 			if _, err := s.Claim(t.Context(), ids[job.Queued], "w", lease); err != nil {
 				t.Error(err)
 			}

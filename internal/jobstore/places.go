@@ -60,11 +60,3 @@ func (s *Store) WaitingOwner(ctx context.Context, after string) (owner string, e
 	}
 	return owner, nil
 }
-
-// Backlog counts the queued jobs of a user, up to most.
-func (s *Store) Backlog(ctx context.Context, owner string, most int) (n int, err error) {
-	if err := s.row(ctx, s.q.backlog, []any{owner, limit(most)}, &n); err != nil {
-		return 0, fmt.Errorf("jobstore: backlog: %w", err)
-	}
-	return n, nil
-}

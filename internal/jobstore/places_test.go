@@ -102,15 +102,6 @@ func TestPlace(t *testing.T) {
 				t.Errorf("after %q comes %q, want %q: %v", after, got, want, err)
 			}
 		}
-		if n, err := s.Backlog(ctx, "anna", 10); err != nil || n != 3 {
-			t.Errorf("%d, %v", n, err)
-		}
-		if n, err := s.Backlog(ctx, "anna", 2); err != nil || n != 2 {
-			t.Errorf("%d, %v", n, err)
-		}
-		if n, err := s.Backlog(ctx, "eve", 2); err != nil || n != 0 {
-			t.Errorf("%d, %v", n, err)
-		}
 		// Who does without a window places all.
 		placed(t, "without a window", all, "anna", get(t, s, a[5].ID), get(t, s, back.ID))
 		if j := of(t, all, "anna"); j.Waits {

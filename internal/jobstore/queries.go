@@ -20,7 +20,9 @@ type queries struct {
 	overdue, lost, untold, expirable, purgeable string
 	requeue, giveUp                             string
 	// Of turns.
-	turn, place, waitingOwner, backlog string
+	turn, place, waitingOwner string
+	// Of what users take up.
+	usage, spend, spendFirst, usagePurge string
 	// Of the database.
 	identity, identityNew, countWalk string
 	purge, states                    string
@@ -39,7 +41,7 @@ type queries struct {
 // relaxed are the changes that a power cut may undo, for they are made again, or have
 // lost their sense, when the machine is up again: that a worker has begun a job and
 // how far it has come, who tells of an end, what the queue was told, who sweeps, who
-// has a key, and in which words it was answered. What was promised to others or decides
+// has a key, in which words it was answered, how much was uploaded today. What was promised to others or decides
 // over files is not among them: jobs that were accepted or ended, mails that were sent,
 // and which job a key has led to.
 //
@@ -47,7 +49,7 @@ type queries struct {
 // lost one, which has ended with the machine, as has its lease.
 func (q *queries) relaxed() []string {
 	return []string{q.claim, q.heartbeat, q.enqueued, q.place, q.claimNotice, q.releaseNotice, q.leaseTake, q.leaseNew, q.leaseEnd,
-		q.keyNew, q.keyTake, q.keyHold, q.keyAnswer, q.keyFree, q.keyPurge}
+		q.spend, q.spendFirst, q.usagePurge, q.keyNew, q.keyTake, q.keyHold, q.keyAnswer, q.keyFree, q.keyPurge}
 }
 
 // columns in the order in which scan reads them.
@@ -56,7 +58,7 @@ const columns = `id, owner, notify_to, file_name, source_bytes, source_sha256, s
 	version, created_at, not_before, started_at, ended_at, due_at, notified_at, lane, placed`
 
 // newQueries writes the statements in a database's dialect. It fills in {now}, its
-// clock; {columns}; {by X/}, which has an optimizer use the index X, where it may
+// clock; {today}, the days since the epoch by it; {columns}; {by X/}, which has an optimizer use the index X, where it may
 // otherwise believe that a few rows are soon found by walking through all of them; {row}, which returns a changed row where that is possible;
 // {next}, the attempt that a claim begins; {place}, whether the queue is told at once of
 // what is queued; and {ids}, as many placeholders as
@@ -70,7 +72,11 @@ func newQueries(db *sqldb.DB, window int) queries {
 	if db.Dialect() == sqldb.SQLite {
 		row, next, by, byEnd = " RETURNING "+columns, "attempt + 1", "INDEXED BY ", ""
 	}
-	fill := strings.NewReplacer("{now}", db.Now(), "{columns}", columns, "{row}", row, "{next}", next,
+	today := "(" + db.Now() + " DIV 86400000000)"
+	if db.Dialect() == sqldb.SQLite {
+		today = "(" + db.Now() + " / 86400000000)"
+	}
+	fill := strings.NewReplacer("{now}", db.Now(), "{today}", today, "{columns}", columns, "{row}", row, "{next}", next,
 		"{by ", by, "/}", byEnd, "{place}", place, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
 
 	const (
@@ -102,8 +108,8 @@ func newQueries(db *sqldb.DB, window int) queries {
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at,
-			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}){row}`),
+			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
 		position: fill(`SELECT CASE WHEN state <> 'queued' THEN 0
@@ -117,7 +123,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 			FROM jobs WHERE id = ?`),
 
 		cancel: fill(`UPDATE jobs SET state = 'canceled', version = version + 1, ` + idle + `,
-			failure_code = '', failure_detail = '', not_before = 0, ended_at = {now}, due_at = {now} + ?
+			failure_code = '', failure_detail = '', not_before = 0, ended_at = {now}, due_at = {now} + ?, stored = 0
 			WHERE id = ? AND state IN ('queued', 'running'){row}`),
 		retry: fill(`UPDATE jobs SET state = 'queued', version = version + 1, tries = 0,
 			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now}, placed = {place},
@@ -132,7 +138,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 		heartbeat: fill(`UPDATE jobs SET version = version + 1, progress = ?, progress_total = ?, due_at = {now} + ?
 			WHERE id = ? AND state = 'running' AND attempt = ?`),
 		succeed: fill(`UPDATE jobs SET state = 'succeeded', version = version + 1, ` + idle + `,
-			result = ?, ended_at = {now}, kept = ?, due_at = {now} + ?, ` + notice + held),
+			result = ?, stored = ?, ended_at = {now}, kept = ?, due_at = {now} + ?, ` + notice + held),
 		fail:    fill(fail + held),
 		release: fill(release + held),
 		giveUp:  fill(fail + lapsed),
@@ -140,7 +146,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 
 		enqueued: fill(`UPDATE jobs SET version = version + 1, due_at = {now}
 			WHERE id = ? AND state = 'queued' AND attempt = ?`),
-		expire: fill(`UPDATE jobs SET state = 'expired', version = version + 1, due_at = {now},
+		expire: fill(`UPDATE jobs SET state = 'expired', version = version + 1, due_at = {now}, stored = 0,
 			notice_at = 0, notice_lease_until = 0
 			WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled') AND due_at <= {now}{row}`),
 
@@ -168,8 +174,15 @@ func newQueries(db *sqldb.DB, window int) queries {
 		place: fill(`UPDATE jobs SET placed = 1, due_at = {now} WHERE id = ? AND state = 'queued' AND placed = 0`),
 		waitingOwner: fill(`SELECT owner FROM jobs {by jobs_waiting/}
 			WHERE state = 'queued' AND placed = 0 AND owner > ? ORDER BY owner LIMIT 1`),
-		backlog: fill(`SELECT COUNT(*) FROM (SELECT 1 FROM jobs {by jobs_owner_state/}
-			WHERE owner = ? AND state = 'queued' LIMIT ?) AS ahead`),
+
+		usage: fill(`SELECT (SELECT COUNT(*) FROM (
+				SELECT 1 FROM jobs {by jobs_owner_state/} WHERE owner = ? AND state = 'queued' LIMIT ?) AS ahead),
+			COALESCE((SELECT SUM(stored) FROM jobs {by jobs_stored/} WHERE owner = ? AND stored > 0), 0),
+			COALESCE((SELECT bytes FROM usage_days WHERE owner = ? AND day = {today}), 0),
+			({today} + 1) * 86400000000 - {now}`),
+		spend:      fill(`UPDATE usage_days SET bytes = bytes + ? WHERE owner = ? AND day = {today} AND bytes <= ?`),
+		spendFirst: fill(`INSERT INTO usage_days (owner, day, bytes) VALUES (?, {today}, ?)`),
+		usagePurge: fill(`DELETE FROM usage_days WHERE day < {today} - 1`),
 		lost: fill(`SELECT {columns} FROM jobs
 			WHERE state = 'running' AND due_at < {now} ORDER BY due_at LIMIT ?`),
 		untold: fill(`SELECT {columns} FROM jobs

@@ -85,7 +85,7 @@ func (s *Store) Succeed(ctx context.Context, id string, attempt int, r job.Resul
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: succeed %s, attempt %d: %w", id, attempt, err)
 	}
-	j, err := s.finish(ctx, id, s.q.succeed, string(result), retention.Microseconds(), retention.Microseconds(), id, attempt)
+	j, err := s.finish(ctx, id, s.q.succeed, string(result), r.Bytes, retention.Microseconds(), retention.Microseconds(), id, attempt)
 	if errors.Is(err, job.ErrLost) {
 		old, getErr := s.get(ctx, id)
 		switch {
