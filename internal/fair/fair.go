@@ -144,6 +144,9 @@ func (s Jobs) Cancel(ctx context.Context, id string) (job.Job, error) {
 
 // Overdue is [jobstore.Store.Overdue]. Before, all who wait get their turn.
 func (s Jobs) Overdue(ctx context.Context, stale time.Duration, n int) ([]job.Job, error) {
+	if err := s.turns.All(ctx); err != nil {
+		return nil, err
+	}
 	return s.Store.Overdue(ctx, stale, n)
 }
 
