@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -13,12 +12,6 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/mail"
-)
-
-// The shortest and the longest password, in characters.
-const (
-	minPassword = 8
-	maxPassword = 128
 )
 
 // What can be wrong with a login.
@@ -48,11 +41,9 @@ func (s *Service) create(ctx context.Context, email, password, role string) (acc
 	if err := mail.CheckAddress(email); err != nil {
 		return account.Account{}, &inputError{"email", err.Error()}
 	}
-	if !utf8.ValidString(password) {
-		return account.Account{}, &inputError{"password", "the password is not text in UTF-8"}
-	}
-	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
-		return account.Account{}, &inputError{"password", fmt.Sprintf("a password has %d to %d characters", minPassword, maxPassword)}
+	password, err := newPassword("password", password, email)
+	if err != nil {
+		return account.Account{}, err
 	}
 	if role != token.RoleUser && role != token.RoleAdmin {
 		return account.Account{}, &inputError{"role", fmt.Sprintf("a role is %q or %q", token.RoleUser, token.RoleAdmin)}
@@ -84,7 +75,7 @@ func (s *Service) authenticate(ctx context.Context, email, password string) (acc
 	default:
 		httpapi.SetUser(ctx, a.ID) // so that the log tells whose password is being guessed
 	}
-	ok, fresh, err := s.hasher.check(ctx, password, a.PasswordHash)
+	ok, fresh, err := s.hasher.check(ctx, normal(password), a.PasswordHash)
 	switch {
 	case err != nil:
 		return account.Account{}, err

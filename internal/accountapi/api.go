@@ -18,7 +18,7 @@ const maxBody = 4 << 10
 // Credentials are the body of a registration.
 type Credentials struct {
 	Email    string `json:"email" maxLength:"300" example:"ada@example.org" doc:"An e-mail address, at most 254 characters"`
-	Password string `json:"password" minLength:"8" maxLength:"128" doc:"8 to 128 characters of any kind"`
+	Password string `json:"password" doc:"8 to 128 characters of any kind, counted in Unicode's form NFKC; not one of those that are guessed first"`
 }
 
 // LoginBody has no limits of its own: what no account can have is wrong as any wrong
