@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,11 +12,14 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
 
-// Config of the service. The zero value of each field but SigningKey is a good
-// default.
+// maxLifetime of an access token.
+const maxLifetime = 24 * time.Hour
+
+// Config of the service. The zero value of each field but Secrets is a good default.
 type Config struct {
-	// SigningKey signs the tokens. Required. See [ParseKey].
-	SigningKey ed25519.PrivateKey
+	// Secrets seal the signing keys in the database. Required. All processes of a
+	// fleet have the same. See [ParseSecrets].
+	Secrets *Secrets
 	// Issuer and Audience of the tokens. Default "mp3lathe" each.
 	Issuer   string
 	Audience string
@@ -64,6 +66,7 @@ type Deps struct {
 type Accounts interface {
 	AccountFinder
 	AccountKeeper
+	KeyKeeper
 }
 
 // AccountFinder finds accounts.
@@ -80,6 +83,15 @@ type AccountKeeper interface {
 	// SetPassword replaces the hash old by another. If it is not old any more, the
 	// error is [account.ErrConflict].
 	SetPassword(ctx context.Context, id, old, hash string) error
+}
+
+// KeyKeeper keeps the keys that sign tokens.
+type KeyKeeper interface {
+	// SigningKeys are all keys, the oldest first.
+	SigningKeys(ctx context.Context) ([]account.SigningKey, error)
+	// AddSigningKey keeps a key, and removes those with a number below keep. If there
+	// is one of its number, the error is [account.ErrConflict].
+	AddSigningKey(ctx context.Context, k account.SigningKey, keep int64) error
 }
 
 func (c Config) withDefaults() Config {
@@ -112,9 +124,9 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	p := c.Password
 	switch {
-	case len(c.SigningKey) != ed25519.PrivateKeySize:
-		return errors.New("the signing key is not set")
-	case c.TokenLifetime < time.Second || c.TokenLifetime > 24*time.Hour || c.TokenLifetime%time.Second != 0:
+	case c.Secrets == nil || len(c.Secrets.keys) == 0:
+		return errors.New("there are no secrets")
+	case c.TokenLifetime < time.Second || c.TokenLifetime > maxLifetime || c.TokenLifetime%time.Second != 0:
 		return fmt.Errorf("the lifetime of tokens is %v: want whole seconds up to 24 h", c.TokenLifetime)
 	case p.Iterations < 1 || p.Parallelism < 1 || p.Memory < 8*uint32(p.Parallelism) || p.Memory > 4<<20:
 		return fmt.Errorf("the password parameters %+v are out of range: want 1 or more passes and lanes, and 8 KiB a lane to 4 GiB", p)

@@ -32,6 +32,7 @@ type fixture struct {
 	url   string
 	db    *sqldb.DB
 	store *accountstore.Store
+	with  *Secrets
 	log   *testserver.Output
 }
 
@@ -46,18 +47,15 @@ func serve(t *testing.T, change func(*Config, *Deps)) *fixture {
 	if err := accountstore.Migrate(t.Context(), db); err != nil {
 		t.Fatal(err)
 	}
-	return serveOn(t, db, change)
+	return serveOn(t, &fixture{db: db, with: secrets(t)}, change)
 }
 
-// serveOn starts a service on a database that is there.
-func serveOn(t *testing.T, db *sqldb.DB, change func(*Config, *Deps)) *fixture {
+// serveOn starts another service with the database and the secrets of one.
+func serveOn(t *testing.T, on *fixture, change func(*Config, *Deps)) *fixture {
 	t.Helper()
+	db := on.db
 	f := &fixture{t: t, db: db, store: accountstore.New(db), log: &testserver.Output{}}
-	key, err := NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := Config{SigningKey: key, Password: quick}
+	cfg := Config{Secrets: on.with, Password: quick}
 	deps := Deps{
 		Accounts: f.store, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Checks: map[string]httpapi.Check{"database": func(ctx context.Context) error { return db.PingContext(ctx) }},
@@ -65,9 +63,11 @@ func serveOn(t *testing.T, db *sqldb.DB, change func(*Config, *Deps)) *fixture {
 	if change != nil {
 		change(&cfg, &deps)
 	}
+	var err error
 	if f.Service, err = New(cfg, deps); err != nil {
 		t.Fatal(err)
 	}
+	f.with = cfg.Secrets
 	server := httptest.NewServer(f.Handler())
 	t.Cleanup(server.Close)
 	f.url = server.URL

@@ -49,7 +49,7 @@ func TestOurFault(t *testing.T) {
 	if _, err := f.db.ExecContext(t.Context(), "UPDATE users SET password_hash = 'no hash'"); err != nil {
 		t.Fatal(err)
 	}
-	panicking := serveOn(t, f.db, func(_ *Config, d *Deps) { d.Accounts = broken{panics: true} })
+	panicking := serveOn(t, f, func(_ *Config, d *Deps) { d.Accounts = broken{panics: true} })
 	for name, g := range map[string]*fixture{"a hash that is none": f, "a panic": panicking} {
 		a := g.post("/v1/auth/login", m{"email": email, "password": password})
 		if a.status != http.StatusInternalServerError || a.code() != "internal" || a.header.Get("Retry-After") != "" {

@@ -22,7 +22,7 @@ func TestRehash(t *testing.T) {
 	old := serve(t, nil)
 	old.register(email, password)
 	before := old.hashOf(email)
-	f := serveOn(t, old.db, func(c *Config, _ *Deps) { c.Password = PasswordParams{Memory: 128, Iterations: 2, Parallelism: 1} })
+	f := serveOn(t, old, func(c *Config, _ *Deps) { c.Password = PasswordParams{Memory: 128, Iterations: 2, Parallelism: 1} })
 	if a := f.post("/v1/auth/login", m{"email": email, "password": "wrong"}); a.status != 401 || f.hashOf(email) != before {
 		t.Errorf("a wrong password: %d, the hash is %s", a.status, f.hashOf(email))
 	}
@@ -58,7 +58,7 @@ func TestRehashFails(t *testing.T) {
 		store  Accounts
 		logged bool
 	}{{stale{old.store}, false}, {failing{old.store}, true}} {
-		f := serveOn(t, old.db, func(cfg *Config, d *Deps) {
+		f := serveOn(t, old, func(cfg *Config, d *Deps) {
 			d.Accounts = c.store
 			cfg.Password = PasswordParams{Memory: 128, Iterations: 1, Parallelism: 1}
 		})
@@ -106,11 +106,7 @@ func TestBusy(t *testing.T) {
 // and those who are turned away are so at once.
 func TestHashesAtOnce(t *testing.T) {
 	t.Parallel()
-	key, err := NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h, err := newHasher(Config{SigningKey: key, Password: quick, Hashes: 2}.withDefaults())
+	h, err := newHasher(Config{Password: quick, Hashes: 2}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,6 +55,9 @@ func missingToken() *httpapi.Problem {
 
 // badToken is the problem of a token that was refused, with a status of 401 or 403.
 func badToken(status int, err error) *httpapi.Problem {
+	if errors.Is(err, token.ErrUnavailable) {
+		return httpapi.Trouble(err)
+	}
 	code, detail := "token_invalid", "The access token is not valid."
 	if errors.Is(err, token.ErrExpired) {
 		code, detail = "token_expired", "The access token has expired. Log in again."

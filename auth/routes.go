@@ -63,7 +63,7 @@ func (s *Service) tokenFor(ctx context.Context, email, password string) (string,
 	if err != nil {
 		return "", err
 	}
-	return s.signer.sign(a)
+	return s.signer.sign(ctx, a)
 }
 
 func (s *Service) me(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Me], error) {
@@ -104,6 +104,10 @@ func (s *Service) validate(ctx context.Context, in *accountapi.Authorization) (*
 	}}, nil
 }
 
-func (s *Service) jwks(context.Context, *struct{}) (*accountapi.KeySetOutput, error) {
-	return &accountapi.KeySetOutput{CacheControl: "public, max-age=300", Body: s.signer.keySet()}, nil
+func (s *Service) jwks(ctx context.Context, _ *struct{}) (*accountapi.KeySetOutput, error) {
+	set, err := s.keys.set(ctx)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	return &accountapi.KeySetOutput{CacheControl: "public, max-age=300", Body: set}, nil
 }

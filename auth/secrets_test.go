@@ -1,106 +1,107 @@
 package auth
 
 import (
-	"context"
-	"encoding/base64"
-	"errors"
-	"net/http"
-	"net/url"
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/mp3lathe/mp3lathe/auth/account"
+	"pgregory.net/rapid"
 )
 
-// broken is a store that fails or panics.
-type broken struct{ panics bool }
-
-func (b broken) fail() error {
-	if b.panics {
-		panic("the store is broken")
+func secrets(t testing.TB, lines ...string) *Secrets {
+	t.Helper()
+	if len(lines) == 0 {
+		lines = []string{NewSecret()}
 	}
-	return errors.New("dial tcp 10.1.2.3:3306: connection refused")
+	s, err := ParseSecrets(strings.Join(lines, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
-func (b broken) ByID(context.Context, string) (account.Account, error) {
-	return account.Account{}, b.fail()
-}
-func (b broken) ByEmail(context.Context, string) (account.Account, error) {
-	return account.Account{}, b.fail()
-}
-func (b broken) Create(context.Context, account.Account) (account.Account, error) {
-	return account.Account{}, b.fail()
-}
-func (b broken) SetPassword(context.Context, string, string, string) error { return b.fail() }
 
-// TestSecrets: neither passwords nor tokens nor hashes are in logs and problems,
-// whatever goes wrong.
-func TestSecrets(t *testing.T) {
+func TestParseSecrets(t *testing.T) {
 	t.Parallel()
-	f := serve(t, nil)
-	f.register(email, password)
-	raw := f.login(email, password)
-	secrets := []string{
-		password, raw, strings.Split(raw, ".")[2], f.hashOf(email), f.hashOf(email)[len("$argon2id$v=19$m=64,t=1,p=1$"):],
-		base64.StdEncoding.EncodeToString([]byte(email + ":" + password)), url.QueryEscape(password), "wrong horse battery",
+	a, b := NewSecret(), NewSecret()
+	if a == b || len(a) < MinSecret {
+		t.Errorf("%q, %q", a, b)
 	}
-	look := func(where, text string) {
-		t.Helper()
-		for _, s := range secrets {
-			if strings.Contains(text, s) {
-				t.Errorf("%s: the secret %q is in %s", where, s, text)
-			}
+	if s := secrets(t, "", "  "+a+"\r", "", b, ""); len(s.keys) != 2 || string(s.keys[0]) != a || string(s.keys[1]) != b {
+		t.Errorf("%d keys", len(s.keys))
+	}
+	for _, bad := range []string{"", " \n", "geheim0815", a + "\ngeheim0815"} {
+		if _, err := ParseSecrets(bad); err == nil || strings.Contains(err.Error(), "geheim0815") {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for name, g := range map[string]*fixture{
-		"whole":    f,
-		"broken":   serveOn(t, f.db, func(_ *Config, d *Deps) { d.Accounts = broken{} }),
-		"panics":   serveOn(t, f.db, func(_ *Config, d *Deps) { d.Accounts = broken{panics: true} }),
-		"busy":     serveOn(t, f.db, func(c *Config, _ *Deps) { c.HashWait = 1 }),
-		"stranger": serveOn(t, f.db, nil),
+	if text := fmt.Sprintf("%v %+v %#v %s", secrets(t, a), secrets(t, a), secrets(t, a), secrets(t, a)); strings.Contains(text, a) || strings.Contains(text, fmt.Sprint([]byte(a))) {
+		t.Errorf("they print as %s", text)
+	}
+}
+
+// TestSeal: what is sealed opens with each line that it may have been sealed with, for
+// its own purpose and name, and in no other way; no byte of it can be changed.
+func TestSeal(t *testing.T) {
+	t.Parallel()
+	old, line := NewSecret(), NewSecret()
+	plain := []byte("a private key")
+	sealed, err := secrets(t, old).seal("keys", "one", plain)
+	if err != nil || bytes.Contains(sealed, plain) {
+		t.Fatalf("%q, %v", sealed, err)
+	}
+	again, err := secrets(t, old).seal("keys", "one", plain)
+	if err != nil || bytes.Equal(again, sealed) {
+		t.Errorf("the same twice, %v", err)
+	}
+	for _, s := range []*Secrets{secrets(t, old), secrets(t, line, old), secrets(t, old, line)} {
+		if got, err := s.open("keys", "one", sealed); err != nil || !bytes.Equal(got, plain) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	s := secrets(t, old)
+	if _, err := secrets(t, line).open("keys", "one", sealed); err == nil {
+		t.Error("another secret opens it")
+	}
+	if _, err := s.open("mails", "one", sealed); err == nil {
+		t.Error("it opens for another purpose")
+	}
+	if _, err := s.open("keys", "two", sealed); err == nil {
+		t.Error("it opens by another name")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		spoilt := bytes.Clone(sealed)
+		if rapid.Bool().Draw(t, "cut") {
+			spoilt = spoilt[:rapid.IntRange(0, len(spoilt)-1).Draw(t, "length")]
+		} else {
+			spoilt[rapid.IntRange(0, len(spoilt)-1).Draw(t, "place")] ^= byte(rapid.IntRange(1, 255).Draw(t, "change"))
+		}
+		if _, err := s.open("keys", "one", spoilt); err == nil {
+			t.Fatal("it opens")
+		}
+	})
+}
+
+func TestDerive(t *testing.T) {
+	t.Parallel()
+	old, line := NewSecret(), NewSecret()
+	one := func(s *Secrets, purpose string, parts ...string) string {
+		var b [][]byte
+		for _, p := range parts {
+			b = append(b, []byte(p))
+		}
+		return string(s.derive(purpose, b...)[0])
+	}
+	s := secrets(t, old)
+	want := one(s, "mails", "a", "bc")
+	for _, other := range []string{
+		one(s, "keys", "a", "bc"), one(s, "mails", "ab", "c"), one(s, "mails", "abc"), one(s, "mails", "a", "bc", ""), one(secrets(t, line), "mails", "a", "bc"),
 	} {
-		if name == "busy" {
-			for range cap(g.hasher.slots) {
-				g.hasher.slots <- struct{}{}
-			}
-		}
-		answers := []answer{
-			f.post("/v1/auth/login", m{"email": email, "password": "wrong horse battery"}),
-			f.do("POST", "/login", "", basic(email, "wrong horse battery")),
-			f.do("POST", "/v1/auth/login", `{"email":"x","password":"`+password+`"`),
-			f.do("POST", "/v1/auth/login", `{"email":"x","password":["`+password+`"]}`),
-			f.do("POST", "/v1/auth/login", `{"email":"`+password+`","password":["`+password+`"]}`),
-			f.do("POST", "/v1/auth/login?password="+url.QueryEscape(password), `{}`),
-			f.do("POST", "/v1/auth/register", `{"email":"`+password+`","password":"`+password+`"}`),
-			f.do("GET", "/v1/auth/me", "", bearer(raw+"x")),
-			f.do("POST", "/validate", "", bearer(raw+"x")),
-			f.do("GET", "/v1/auth/me?access_token="+raw, ""),
-			g.post("/v1/auth/register", m{"email": email, "password": password}),
-			g.post("/v1/auth/register", m{"email": "eve@example.org", "password": password[:20] + strings.Repeat("x", 120)}),
-		}
-		if name != "whole" {
-			answers = append(answers,
-				g.post("/v1/auth/register", m{"email": "eve@example.org", "password": password}),
-				g.do("GET", "/v1/auth/me", "", bearer(raw)),
-				g.do("POST", "/validate", "", bearer(raw)))
-		}
-		if name != "whole" && name != "stranger" {
-			answers = append(answers,
-				g.post("/v1/auth/login", m{"email": email, "password": password}),
-				g.do("POST", "/login", "", basic(email, password)))
-		}
-		for i, a := range answers {
-			if a.status < 400 && a.status != http.StatusCreated {
-				t.Errorf("%s: answer %d is no refusal: %d %s", name, i, a.status, a.body)
-			}
-			look(name, a.body)
-			if strings.Contains(a.body, "10.1.2.3") || strings.Contains(a.body, "broken") {
-				t.Errorf("%s tells how it works: %s", name, a.body)
-			}
-		}
-		look(name, g.log.String())
-		if name == "broken" && !strings.Contains(g.log.String(), "10.1.2.3") {
-			t.Errorf("the log does not say what is broken: %s", g.log)
+		if other == want {
+			t.Error("two that differ are the same")
 		}
 	}
-	look("whole", f.log.String())
+	if all := secrets(t, line, old).derive("mails", []byte("a"), []byte("bc")); len(all) != 2 || string(all[1]) != want || string(all[0]) == want {
+		t.Error("the old secret's is not the second")
+	}
 }

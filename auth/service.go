@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +21,7 @@ type Service struct {
 	open     bool
 	accounts Accounts
 	hasher   *hasher
+	keys     *keyring
 	signer   *signer
 	verifier *token.Verifier
 	logger   *slog.Logger
@@ -41,13 +41,15 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
-		open: !cfg.RegistrationClosed, accounts: deps.Accounts, signer: newSigner(cfg), logger: deps.Logger,
+		open: !cfg.RegistrationClosed, accounts: deps.Accounts, logger: deps.Logger,
+		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},
 	}
+	s.signer = &signer{keys: s.keys, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}
 	var err error
 	if s.hasher, err = newHasher(cfg); err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
-	s.verifier, err = token.New(context.Background(), token.Config{Keys: s.Keys(), Issuer: cfg.Issuer, Audience: cfg.Audience})
+	s.verifier, err = token.New(context.Background(), token.Config{Find: s.keys.find, Issuer: cfg.Issuer, Audience: cfg.Audience})
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
@@ -59,9 +61,3 @@ func New(cfg Config, deps Deps) (*Service, error) {
 
 // Handler serves the API, /openapi.json, /livez and /readyz.
 func (s *Service) Handler() http.Handler { return s.handler }
-
-// Keys are the public keys that tokens are verified with, by their IDs, for a
-// [token.Verifier] in the same process.
-func (s *Service) Keys() map[string]ed25519.PublicKey {
-	return map[string]ed25519.PublicKey{s.signer.kid: s.signer.key.Public().(ed25519.PublicKey)}
-}

@@ -70,7 +70,8 @@ func TestStory(t *testing.T) {
 		t.Errorf("the token ends in %v", d)
 	}
 	want := token.Claims{
-		Subject: made.ID, Email: email, Roles: []string{"user"}, ID: claims.ID, Issued: claims.Issued, Expires: claims.Expires,
+		Subject: made.ID, Email: email, Roles: []string{"user"}, Scopes: []string{"account", "jobs:read", "jobs:write"},
+		ID: claims.ID, Issued: claims.Issued, Expires: claims.Expires,
 	}
 	if diff := cmp.Diff(want, claims); diff != "" || claims.ID == "" {
 		t.Error(diff)
@@ -134,7 +135,7 @@ func TestCreateUser(t *testing.T) {
 	}
 	raw := f.login(email, password)
 	c, err := f.verifier(t).Verify(t.Context(), raw)
-	if err != nil || !c.Is(token.RoleAdmin) || !c.Is(token.RoleUser) {
+	if err != nil || !c.Is(token.RoleAdmin) || !c.Is(token.RoleUser) || !c.May(token.ScopeAdmin) || !c.May(token.ScopeJobsRead) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	var v accountapi.Validated
@@ -161,7 +162,7 @@ func TestPasswords(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	for i, p := range []string{
-		"1234567x", "   x    ", "äöüßäöüx", strings.Repeat("xyz12", 25)+"abc", strings.Repeat("🎵🎶🎷🎸🎹", 25)+"🎺🎻🥁", "pass:word:with:colons", "\"quotes\"\\\n\t\x00",
+		"1234567x", "   x    ", "äöüßäöüx", strings.Repeat("xyz12", 25) + "abc", strings.Repeat("🎵🎶🎷🎸🎹", 25) + "🎺🎻🥁", "pass:word:with:colons", "\"quotes\"\\\n\t\x00",
 	} {
 		email := string(rune('a'+i)) + "@example.org"
 		var escaped strings.Builder // every character as \uXXXX, the longest form
@@ -288,13 +289,15 @@ func TestJWKS(t *testing.T) {
 		!strings.HasPrefix(a.header.Get("Content-Type"), "application/json") {
 		t.Fatalf("%d %v %s", a.status, a.header, a.body)
 	}
-	for kid, public := range f.Keys() {
-		want := map[string]string{
-			"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": base64.RawURLEncoding.EncodeToString(public),
-		}
-		if diff := cmp.Diff(want, set.Keys[0]); diff != "" {
-			t.Error(diff)
-		}
+	key, err := f.keys.signing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": base64.RawURLEncoding.EncodeToString(key.public()),
+	}
+	if diff := cmp.Diff(want, set.Keys[0]); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -343,12 +346,9 @@ func TestHealthAndOpenAPI(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	key, err := NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := secrets(t)
 	for name, change := range map[string]func(*Config){
-		"no key":            func(c *Config) { c.SigningKey = nil },
+		"no key":            func(c *Config) { c.Secrets = nil },
 		"a long life":       func(c *Config) { c.TokenLifetime = 25 * time.Hour },
 		"no life":           func(c *Config) { c.TokenLifetime = -1 },
 		"half a second":     func(c *Config) { c.TokenLifetime = 1500 * time.Millisecond },
@@ -358,16 +358,16 @@ func TestConfig(t *testing.T) {
 		"hashes below zero": func(c *Config) { c.Hashes = -1 },
 		"a wait below zero": func(c *Config) { c.HashWait = -1 },
 	} {
-		cfg := Config{SigningKey: key}
+		cfg := Config{Secrets: key}
 		change(&cfg)
 		if _, err := New(cfg, Deps{Accounts: broken{}}); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
-	if _, err := New(Config{SigningKey: key}, Deps{}); err == nil {
+	if _, err := New(Config{Secrets: key}, Deps{}); err == nil {
 		t.Error("no store is taken")
 	}
-	s, err := New(Config{SigningKey: key}, Deps{Accounts: broken{}})
+	s, err := New(Config{Secrets: key}, Deps{Accounts: broken{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,9 @@
 package auth
 
 import (
-	"crypto/ed25519"
+	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -10,24 +11,15 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
-	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 )
 
 // signer makes access tokens.
 type signer struct {
-	key      ed25519.PrivateKey
-	kid      string
+	keys     *keyring
 	issuer   string
 	audience string
 	lifetime time.Duration
 	now      func() time.Time
-}
-
-func newSigner(cfg Config) *signer {
-	return &signer{
-		key: cfg.SigningKey, kid: KeyID(cfg.SigningKey.Public().(ed25519.PublicKey)),
-		issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now,
-	}
 }
 
 // accessClaims is the JSON in an access token. Package token reads it.
@@ -35,10 +27,15 @@ type accessClaims struct {
 	jwt.RegisteredClaims
 	Email string   `json:"email"`
 	Roles []string `json:"roles"`
+	Scope string   `json:"scope"`
 }
 
 // sign makes an access token for a user.
-func (s *signer) sign(a account.Account) (string, error) {
+func (s *signer) sign(ctx context.Context, a account.Account) (string, error) {
+	key, err := s.keys.signing(ctx)
+	if err != nil {
+		return "", err
+	}
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return "", fmt.Errorf("auth: sign a token: %w", err)
@@ -50,11 +47,11 @@ func (s *signer) sign(a account.Account) (string, error) {
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
-		Email: a.Email, Roles: rolesOf(a),
+		Email: a.Email, Roles: rolesOf(a), Scope: strings.Join(scopesOf(a), " "),
 	})
-	t.Header["kid"] = s.kid
+	t.Header["kid"] = key.id
 	t.Header["typ"] = "at+jwt" // RFC 9068
-	raw, err := t.SignedString(s.key)
+	raw, err := t.SignedString(key.private)
 	if err != nil {
 		return "", fmt.Errorf("auth: sign a token: %w", err)
 	}
@@ -69,9 +66,11 @@ func rolesOf(a account.Account) []string {
 	return []string{a.Role, token.RoleUser}
 }
 
-func (s *signer) keySet() accountapi.KeySet {
-	public := s.key.Public().(ed25519.PublicKey)
-	return accountapi.KeySet{Keys: []accountapi.PublicKey{
-		{KeyType: "OKP", Curve: "Ed25519", Algorithm: "EdDSA", Use: "sig", ID: s.kid, X: encodeKey(public)},
-	}}
+// scopesOf returns all scopes that the user of an account may have.
+func scopesOf(a account.Account) []string {
+	scopes := []string{token.ScopeAccount, token.ScopeJobsRead, token.ScopeJobsWrite}
+	if a.Role == token.RoleAdmin {
+		scopes = append(scopes, token.ScopeAdmin)
+	}
+	return scopes
 }

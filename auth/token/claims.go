@@ -15,6 +15,18 @@ const (
 	RoleUser  = "user"
 )
 
+// The scopes that there are: what a token is good for, within what its holder may do.
+const (
+	// ScopeAccount is the care of one's own account.
+	ScopeAccount = "account"
+	// ScopeJobsRead is to see jobs, and to fetch what they have made.
+	ScopeJobsRead = "jobs:read"
+	// ScopeJobsWrite is to make, cancel, retry and remove jobs.
+	ScopeJobsWrite = "jobs:write"
+	// ScopeAdmin is what the role of an administrator allows.
+	ScopeAdmin = "admin"
+)
+
 // What [Verifier.Verify] answers if a token is not to be trusted. errors.Is finds
 // them. Their texts hold nothing of the token.
 var (
@@ -35,6 +47,12 @@ type Claims struct {
 	Email string
 	// Roles of the user; see [RoleAdmin] and [RoleUser].
 	Roles []string
+	// Scopes that the token is good for; see [ScopeAccount] and the others.
+	Scopes []string
+	// Session that the token was made in; empty if it was made for an API key.
+	Session string
+	// Verified reports whether the address has been verified by a mail.
+	Verified bool
 	// ID of the token.
 	ID string
 	// Issued is when the token was made; zero if it does not say.
@@ -46,13 +64,19 @@ type Claims struct {
 // Is reports whether the holder has a role.
 func (c Claims) Is(role string) bool { return slices.Contains(c.Roles, role) }
 
+// May reports whether the token is good for a scope.
+func (c Claims) May(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
 var errSubject = errors.New("sub is empty")
 
 // payload is the JSON in a token.
 type payload struct {
 	jwt.RegisteredClaims
-	Email string   `json:"email"`
-	Roles []string `json:"roles"`
+	Email    string   `json:"email"`
+	Verified bool     `json:"email_verified"`
+	Roles    []string `json:"roles"`
+	Scope    string   `json:"scope"` // RFC 8693, section 4.2: with spaces between
+	Session  string   `json:"sid"`
 }
 
 // Validate adds to what the parser checks.
@@ -64,7 +88,10 @@ func (p *payload) Validate() error {
 }
 
 func (p *payload) claims() Claims {
-	c := Claims{Subject: p.Subject, Email: p.Email, Roles: slices.Clone(p.Roles), ID: p.ID, Expires: p.ExpiresAt.Time}
+	c := Claims{
+		Subject: p.Subject, Email: p.Email, Verified: p.Verified, Roles: slices.Clone(p.Roles), Scopes: strings.Fields(p.Scope),
+		Session: p.Session, ID: p.ID, Expires: p.ExpiresAt.Time,
+	}
 	if p.IssuedAt != nil {
 		c.Issued = p.IssuedAt.Time
 	}

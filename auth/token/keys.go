@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -40,7 +39,7 @@ type keys struct {
 	client *http.Client
 	logger *slog.Logger
 	gap    time.Duration
-	given  map[string]ed25519.PublicKey
+	given  func(context.Context, string) (ed25519.PublicKey, error)
 
 	set  atomic.Pointer[map[string]ed25519.PublicKey] // nil before the first
 	ctx  context.Context                              // done when fetching is to end
@@ -55,10 +54,7 @@ type keys struct {
 }
 
 func startKeys(ctx context.Context, cfg Config) *keys {
-	k := &keys{url: cfg.JWKS, client: cfg.Client, logger: cfg.Logger, gap: cfg.Gap, given: maps.Clone(cfg.Keys)}
-	if len(k.given) > 0 {
-		k.set.Store(&k.given)
-	}
+	k := &keys{url: cfg.JWKS, client: cfg.Client, logger: cfg.Logger, gap: cfg.Gap, given: cfg.Find}
 	k.ctx, k.stop = context.WithCancel(ctx)
 	if k.url == "" {
 		return k
@@ -118,36 +114,42 @@ func (k *keys) run(interval time.Duration, done <-chan struct{}) {
 // find returns the key of an ID. If it is not known, the keys may be fetched, which
 // the caller waits for.
 func (k *keys) find(ctx context.Context, kid string, wait time.Duration) (ed25519.PublicKey, error) {
-	if key, ok := k.get(kid); ok {
+	if k.given != nil {
+		return k.given(ctx, kid)
+	}
+	if key, ok := k.get(ctx, kid); ok {
 		return key, nil
 	}
-	if k.url != "" {
-		if done := k.fetch(false); done != nil && wait > 0 {
-			timer := time.NewTimer(wait)
-			defer timer.Stop()
-			select {
-			case <-done:
-			case <-timer.C:
-				return nil, fmt.Errorf("%w: the keys are still being fetched", ErrUnavailable)
-			case <-ctx.Done():
-				return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-			}
+	if done := k.fetch(false); done != nil && wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+			return nil, fmt.Errorf("%w: the keys are still being fetched", ErrUnavailable)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
 		}
-		if key, ok := k.get(kid); ok {
-			return key, nil
-		}
-		// With the keys out of reach, this may well be a good token of a new key.
-		if err := k.failure(); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		if k.set.Load() == nil {
-			return nil, fmt.Errorf("%w: the keys are not there yet", ErrUnavailable)
-		}
+	}
+	if key, ok := k.get(ctx, kid); ok {
+		return key, nil
+	}
+	// With the keys out of reach, this may well be a good token of a new key.
+	if err := k.failure(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if k.set.Load() == nil {
+		return nil, fmt.Errorf("%w: the keys are not there yet", ErrUnavailable)
 	}
 	return nil, errors.New("its key is not known")
 }
 
-func (k *keys) get(kid string) (ed25519.PublicKey, bool) {
+// get returns the key of an ID if it is known.
+func (k *keys) get(ctx context.Context, kid string) (ed25519.PublicKey, bool) {
+	if k.given != nil {
+		key, err := k.given(ctx, kid)
+		return key, err == nil
+	}
 	set := k.set.Load()
 	if set == nil {
 		return nil, false
@@ -179,7 +181,6 @@ func (k *keys) fetch(must bool) <-chan struct{} {
 	k.wg.Go(func() {
 		set, err := k.download()
 		if err == nil {
-			maps.Copy(set, k.given)
 			k.set.Store(&set)
 		}
 		k.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -187,24 +188,43 @@ func TestSlowAuth(t *testing.T) {
 	}
 }
 
-// TestGivenKeys: whoever has the keys needs no server.
-func TestGivenKeys(t *testing.T) {
+// TestFind: whoever has the keys needs no server, and a key that is gone is not
+// remembered.
+func TestFind(t *testing.T) {
 	t.Parallel()
-	is := newIssuer(t, "a")
-	given := map[string]ed25519.PublicKey{"a": is.keys["a"].Public().(ed25519.PublicKey)}
-	v, err := New(t.Context(), Config{Keys: given, Issuer: "mp3lathe", Audience: "mp3lathe"})
+	is := newIssuer(t, "a", "b")
+	known := map[string]ed25519.PublicKey{"a": is.keys["a"].Public().(ed25519.PublicKey)}
+	v, err := New(t.Context(), Config{Issuer: "mp3lathe", Audience: "mp3lathe", Find: func(_ context.Context, kid string) (ed25519.PublicKey, error) {
+		if kid == "down" {
+			return nil, fmt.Errorf("%w: the database is down", ErrUnavailable)
+		}
+		if key, ok := known[kid]; ok {
+			return key, nil
+		}
+		return nil, errors.New("unknown")
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	raw := is.sign(t, "a", good())
-	clear(given)
-	if _, err := v.Verify(t.Context(), raw); err != nil {
+	if err := v.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	is.rotate(t, "b")
+	raw := is.sign(t, "a", good())
+	for range 2 {
+		if _, err := v.Verify(t.Context(), raw); err != nil {
+			t.Error(err)
+		}
+	}
 	if _, err := v.Verify(t.Context(), is.sign(t, "b", good())); !errors.Is(err, ErrInvalid) {
 		t.Errorf("an unknown key: %v", err)
+	}
+	if _, err := v.Verify(t.Context(), sign(t, jwt.SigningMethodEdDSA, is.keys["a"], map[string]any{"kid": "down"}, good())); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("nobody can tell: %v", err)
+	}
+	clear(known)
+	if _, err := v.Verify(t.Context(), raw); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a key that is gone: %v", err)
 	}
 	if is.count() != 0 {
 		t.Error("a server was asked")

@@ -104,7 +104,7 @@ func good() jwt.MapClaims {
 	now := time.Now().Unix()
 	return jwt.MapClaims{
 		"iss": "mp3lathe", "aud": "mp3lathe", "sub": "user-1", "email": "ada@example.org", "roles": []string{"user"},
-		"jti": "token-1", "iat": now, "nbf": now, "exp": now + 900,
+		"email_verified": true, "scope": "jobs:read account", "sid": "session-1", "jti": "token-1", "iat": now, "nbf": now, "exp": now + 900,
 	}
 }
 
@@ -123,6 +123,7 @@ func with(changes jwt.MapClaims) jwt.MapClaims {
 func sign(t testing.TB, method jwt.SigningMethod, key any, header map[string]any, claims jwt.Claims) string {
 	t.Helper()
 	tok := jwt.NewWithClaims(method, claims)
+	tok.Header["typ"] = "at+jwt"
 	maps.Copy(tok.Header, header)
 	raw, err := tok.SignedString(key)
 	if err != nil {

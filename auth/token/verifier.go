@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -19,11 +20,11 @@ const maxToken = 8 << 10
 
 // Config says whose tokens are taken.
 type Config struct {
-	// JWKS is the URL of the key set, http or https. May be empty if Keys are given.
+	// JWKS is the URL of the key set, http or https.
 	JWKS string
-	// Keys by their IDs (kid), for whoever has them at hand. They are there from
-	// the beginning, and for good.
-	Keys map[string]ed25519.PublicKey
+	// Find returns the key of an ID (kid), for whoever has the keys at hand; then
+	// there is no JWKS. The error wraps [ErrUnavailable] if it cannot be told.
+	Find func(ctx context.Context, kid string) (ed25519.PublicKey, error)
 	// Issuer and Audience that a token must have. Required.
 	Issuer   string
 	Audience string
@@ -74,8 +75,8 @@ func (c Config) Validate() error {
 	if c.Issuer == "" || c.Audience == "" {
 		return errors.New("the issuer or the audience of tokens is not set")
 	}
-	if c.JWKS == "" && len(c.Keys) == 0 {
-		return errors.New("the address of the key set (JWKS) is not set")
+	if (c.JWKS == "") == (c.Find == nil) {
+		return errors.New("want either the address of the key set (JWKS) or a way to find keys")
 	}
 	if c.JWKS != "" {
 		u, err := url.Parse(c.JWKS)
@@ -84,11 +85,6 @@ func (c Config) Validate() error {
 		}
 		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return fmt.Errorf("the address of the key set (JWKS) is %q: want an http or https URL", u.Redacted())
-		}
-	}
-	for kid, key := range c.Keys {
-		if kid == "" || len(key) != ed25519.PublicKeySize {
-			return fmt.Errorf("the key %q is not a public Ed25519 key with an ID", kid)
 		}
 	}
 	if c.Refresh < 0 || c.Gap < 0 {
@@ -128,7 +124,7 @@ func New(ctx context.Context, cfg Config) (*Verifier, error) {
 // Ready reports, as [ErrUnavailable], that the keys have not been there yet since
 // the verifier was made, so that no token can be verified.
 func (v *Verifier) Ready(context.Context) error {
-	if v.keys.set.Load() != nil {
+	if v.keys.given != nil || v.keys.set.Load() != nil {
 		return nil
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, cmp.Or(v.keys.failure(), errNoKeys))
@@ -169,7 +165,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 // check returns what a token says if it is good now.
 func (v *Verifier) check(ctx context.Context, raw string) (p payload, err error) {
 	if known, ok := v.seen.get(raw); ok {
-		if key, ok := v.keys.get(known.kid); ok && key.Equal(known.key) {
+		if key, ok := v.keys.get(ctx, known.kid); ok && key.Equal(known.key) {
 			return known.payload, v.validator.Validate(&known.payload)
 		}
 	}
@@ -189,6 +185,10 @@ func (v *Verifier) check(ctx context.Context, raw string) (p payload, err error)
 func (v *Verifier) key(ctx context.Context, t *jwt.Token) (kid string, key ed25519.PublicKey, err error) {
 	if _, ok := t.Header["crit"]; ok { // RFC 7515, section 4.1.11: we know no extension
 		return "", nil, errors.New("its header has critical extensions")
+	}
+	// RFC 9068, section 4: what the issuer signs for other purposes is no access token.
+	if typ, _ := t.Header["typ"].(string); !strings.EqualFold(strings.TrimPrefix(typ, "application/"), "at+jwt") {
+		return "", nil, errors.New("it is not an access token")
 	}
 	kid, ok := t.Header["kid"].(string)
 	if !ok || kid == "" {

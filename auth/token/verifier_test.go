@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
@@ -26,7 +27,8 @@ func TestVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := Claims{
-			Subject: "user-1", Email: "ada@example.org", Roles: []string{"user"}, ID: "token-1",
+			Subject: "user-1", Email: "ada@example.org", Verified: true, Roles: []string{"user"}, Scopes: []string{"jobs:read", "account"},
+			Session: "session-1", ID: "token-1",
 			Issued: time.Unix(claims["iat"].(int64), 0), Expires: time.Unix(claims["exp"].(int64), 0),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -35,14 +37,18 @@ func TestVerify(t *testing.T) {
 		if !got.Is(RoleUser) || got.Is(RoleAdmin) || got.Is("") {
 			t.Error("the roles are not those of the token")
 		}
+		if !got.May(ScopeAccount) || got.May(ScopeJobsWrite) || got.May("jobs") || got.May("") {
+			t.Error("the scopes are not those of the token")
+		}
 	}
 	for name, changes := range map[string]jwt.MapClaims{
 		"audiences":                      {"aud": []string{"other", "mp3lathe"}},
 		"no roles, no e-mail":            {"roles": nil, "email": nil},
+		"no scope, no session":           {"scope": nil, "sid": nil, "email_verified": nil},
 		"no iat, no nbf":                 {"iat": nil, "nbf": nil},
 		"just expired, within leeway":    {"exp": time.Now().Add(-20 * time.Second).Unix()},
 		"of a fast clock, just so":       {"iat": time.Now().Add(20 * time.Second).Unix(), "nbf": time.Now().Add(20 * time.Second).Unix()},
-		"with claims that we don't know": {"scope": "jobs:write", "nonce": 7},
+		"with claims that we don't know": {"nonce": 7},
 	} {
 		if _, err := v.Verify(t.Context(), is.sign(t, "a", with(changes))); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -67,21 +73,25 @@ func TestRefused(t *testing.T) {
 	kid := map[string]any{"kid": "a"}
 	whole := is.sign(t, "a", good())
 	parts := strings.Split(whole, ".")
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
 	now := time.Now()
 	ed := jwt.SigningMethodEdDSA
 
 	for name, raw := range map[string]string{
 		"alg none":                   sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, kid, good()),
-		"alg None":                   segment(`{"alg":"None","kid":"a"}`) + "." + parts[1] + ".",
-		"alg none, signature kept":   segment(`{"alg":"none","kid":"a"}`) + "." + parts[1] + "." + parts[2],
-		"no alg":                     segment(`{"kid":"a"}`) + "." + parts[1] + "." + parts[2],
-		"alg is a number":            segment(`{"kid":"a","alg":1}`) + "." + parts[1] + "." + parts[2],
+		"alg None":                   segment(`{"alg":"None","kid":"a","typ":"at+jwt"}`) + "." + parts[1] + ".",
+		"alg none, signature kept":   segment(`{"alg":"none","kid":"a","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
+		"no alg":                     segment(`{"kid":"a","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
+		"alg is a number":            segment(`{"kid":"a","alg":1,"typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
 		"HS256 with the public key":  sign(t, jwt.SigningMethodHS256, []byte(public), kid, good()),
 		"HS256 with its base64":      sign(t, jwt.SigningMethodHS256, []byte(base64.RawURLEncoding.EncodeToString(public)), kid, good()),
 		"HS512 with the public key":  sign(t, jwt.SigningMethodHS512, []byte(public), kid, good()),
 		"RS256":                      sign(t, jwt.SigningMethodRS256, rsaKey, kid, good()),
 		"PS256":                      sign(t, jwt.SigningMethodPS256, rsaKey, kid, good()),
-		"RS256 claimed":              segment(`{"alg":"RS256","kid":"a"}`) + "." + parts[1] + "." + parts[2],
+		"RS256 claimed":              segment(`{"alg":"RS256","kid":"a","typ":"at+jwt"}`) + "." + parts[1] + "." + parts[2],
 		"another's key":              sign(t, ed, foreign, kid, good()),
 		"another key of the set":     sign(t, ed, private, map[string]any{"kid": "b"}, good()),
 		"unknown kid":                sign(t, ed, private, map[string]any{"kid": "nobody"}, good()),
@@ -91,6 +101,10 @@ func TestRefused(t *testing.T) {
 		"kid is a list":              sign(t, ed, private, map[string]any{"kid": []string{"a"}}, good()),
 		"brings its own key":         sign(t, ed, foreign, map[string]any{"jwk": publicJWK("x", foreign.Public().(ed25519.PublicKey))}, good()),
 		"says where to find its key": sign(t, ed, foreign, map[string]any{"kid": "x", "jku": "http://127.0.0.1:1/"}, good()),
+		"another type":               sign(t, ed, private, map[string]any{"kid": "a", "typ": "JWT"}, good()),
+		"an identity":                sign(t, ed, private, map[string]any{"kid": "a", "typ": "id_token+jwt"}, good()),
+		"type is a number":           sign(t, ed, private, map[string]any{"kid": "a", "typ": 1}, good()),
+		"no type":                    signRaw(private, segment(`{"alg":"EdDSA","kid":"a"}`), string(payload)),
 		"critical extensions":        sign(t, ed, private, map[string]any{"kid": "a", "crit": []string{"exp"}}, good()),
 		"wrong audience":             is.sign(t, "a", with(jwt.MapClaims{"aud": "mp3lathe-admin"})),
 		"no audience":                is.sign(t, "a", with(jwt.MapClaims{"aud": nil})),
@@ -104,6 +118,7 @@ func TestRefused(t *testing.T) {
 		"nbf in the future":          is.sign(t, "a", with(jwt.MapClaims{"nbf": now.Add(2 * time.Minute).Unix()})),
 		"iat in the future":          is.sign(t, "a", with(jwt.MapClaims{"iat": now.Add(2 * time.Minute).Unix()})),
 		"no subject":                 is.sign(t, "a", with(jwt.MapClaims{"sub": nil})),
+		"scopes are a list":          is.sign(t, "a", with(jwt.MapClaims{"scope": []string{"admin"}})),
 		"roles are text":             is.sign(t, "a", with(jwt.MapClaims{"roles": "admin"})),
 		"expired, wrong audience":    is.sign(t, "a", with(jwt.MapClaims{"exp": now.Add(-time.Hour).Unix(), "aud": "x"})),
 		"payload of another token":   parts[0] + "." + strings.Split(is.sign(t, "a", with(jwt.MapClaims{"roles": []string{"admin"}})), ".")[1] + "." + parts[2],
@@ -216,7 +231,7 @@ func TestConfig(t *testing.T) {
 		"no audience":   {JWKS: "http://x/", Issuer: "i"},
 		"a file":        {JWKS: "file:///x", Issuer: "i", Audience: "a"},
 		"no host":       {JWKS: "http:///x", Issuer: "i", Audience: "a"},
-		"a short key":   {Keys: map[string]ed25519.PublicKey{"a": make([]byte, 31)}, Issuer: "i", Audience: "a"},
+		"two ways":      {JWKS: "http://x/", Find: func(context.Context, string) (ed25519.PublicKey, error) { return nil, nil }, Issuer: "i", Audience: "a"},
 		"below zero":    {JWKS: "http://x/", Issuer: "i", Audience: "a", Refresh: -1},
 		"no URL at all": {JWKS: "http://x y/", Issuer: "i", Audience: "a"},
 	} {
@@ -231,7 +246,12 @@ func FuzzVerify(f *testing.F) {
 	is := newIssuer(f, "a")
 	private := is.keys["a"]
 	v, err := New(f.Context(), Config{
-		Keys:   map[string]ed25519.PublicKey{"a": private.Public().(ed25519.PublicKey)},
+		Find: func(_ context.Context, kid string) (ed25519.PublicKey, error) {
+			if kid != "a" {
+				return nil, errors.New("unknown")
+			}
+			return private.Public().(ed25519.PublicKey), nil
+		},
 		Issuer: "mp3lathe", Audience: "mp3lathe",
 	})
 	if err != nil {
@@ -241,8 +261,8 @@ func FuzzVerify(f *testing.F) {
 	header, rest, _ := strings.Cut(raw, ".")
 	body, signature, _ := strings.Cut(rest, ".")
 	f.Add(header, body, signature)
-	f.Add(segment(`{"alg":"none","kid":"a"}`), body, "")
-	f.Add(segment(`{"alg":"EdDSA","kid":"a"}`), segment("null"), "")
+	f.Add(segment(`{"alg":"none","kid":"a","typ":"at+jwt"}`), body, "")
+	f.Add(segment(`{"alg":"EdDSA","kid":"a","typ":"at+jwt"}`), segment("null"), "")
 	f.Add("", "", "")
 	f.Fuzz(func(t *testing.T, header, body, signature string) {
 		raw := header + "." + body + "." + signature
@@ -251,7 +271,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		Bearer(raw)
 		// What the issuer itself would sign, whatever it is, must not harm either.
-		if _, err := v.Verify(t.Context(), signRaw(private, segment(`{"alg":"EdDSA","kid":"a"}`), body)); err != nil && !errors.Is(err, ErrInvalid) {
+		if _, err := v.Verify(t.Context(), signRaw(private, segment(`{"alg":"EdDSA","kid":"a","typ":"at+jwt"}`), body)); err != nil && !errors.Is(err, ErrInvalid) {
 			t.Fatal(err)
 		}
 	})

@@ -104,11 +104,11 @@ func accounts(ctx context.Context, g *errgroup.Group, dir string) (url string, e
 	if err := accountstore.Migrate(ctx, db); err != nil {
 		return "", err
 	}
-	key, err := auth.NewKey()
+	secrets, err := auth.ParseSecrets(auth.NewSecret())
 	if err != nil {
 		return "", err
 	}
-	s, err := auth.New(auth.Config{SigningKey: key, Issuer: app.Issuer, Audience: app.Audience}, auth.Deps{Accounts: accountstore.New(db)})
+	s, err := auth.New(auth.Config{Secrets: secrets, Issuer: app.Issuer, Audience: app.Audience}, auth.Deps{Accounts: accountstore.New(db)})
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,10 +16,10 @@ import (
 
 // dataFolder is where "serve" keeps everything. One process at a time has it.
 type dataFolder struct {
-	dir        string
-	lock       *os.File
-	signingKey ed25519.PrivateKey
-	linkKeys   [][]byte
+	dir      string
+	lock     *os.File
+	secrets  *auth.Secrets
+	linkKeys [][]byte
 }
 
 // openData makes the folder if need be, and the keys in it.
@@ -62,12 +61,12 @@ func openData(dir string) (_ *dataFolder, err error) {
 			return nil, err
 		}
 	}
-	pem, err := keep(d.path("keys", "signing.pem"), auth.GenerateKeyPEM)
+	text, err := keep(d.path("keys", "auth.txt"), func() ([]byte, error) { return []byte(auth.NewSecret() + "\n"), nil })
 	if err != nil {
 		return nil, err
 	}
-	if d.signingKey, err = auth.ParseKey(pem); err != nil {
-		return nil, app.Explain("the key "+d.path("keys", "signing.pem")+" cannot be used", err)
+	if d.secrets, err = auth.ParseSecrets(string(text)); err != nil {
+		return nil, app.Explain("the keys in "+d.path("keys", "auth.txt")+" cannot be used", err)
 	}
 	link, err := keep(d.path("keys", "link.txt"), func() ([]byte, error) { return []byte(rand.Text() + rand.Text() + "\n"), nil })
 	if err != nil {

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mp3lathe/mp3lathe/auth"
-	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
@@ -104,7 +103,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 			return err
 		}
 	}
-	settings.auth.SigningKey = d.signingKey
+	settings.auth.Secrets = d.secrets
 	redis := embedded.Redis()
 	defer redis.Close()
 	out := &app.Std{Out: std.out, Err: std.err}
@@ -137,11 +136,9 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	if err != nil {
 		return err
 	}
-	verifier, err := token.New(ctx, token.Config{Keys: accounts.Keys(), Issuer: app.Issuer, Audience: app.Audience, Logger: p.Log})
-	if err != nil {
+	if err := accounts.Prepare(ctx); err != nil {
 		return err
 	}
-	defer verifier.Close()
 	front, err := app.Listen(ctx, "listen", c.Listen)
 	if err != nil {
 		return err
@@ -154,6 +151,11 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	defer behind.Close()
 	local := "http://" + reachable(front.Addr().(*net.TCPAddr))
 	settings.gateway.AuthURL = "http://" + behind.Addr().String()
+	verifier, err := app.NewVerifier(ctx, settings.gateway.AuthURL, p.Log)
+	if err != nil {
+		return err
+	}
+	defer verifier.Close()
 	settings.gateway.PublicURL = cmp.Or(c.PublicURL, local)
 	links, err := link.New(settings.gateway.PublicURL, d.linkKeys...)
 	if err != nil {

@@ -229,7 +229,7 @@ func TestUnusableData(t *testing.T) {
 		"a file":         {map[string]string{"data": "x"}, "data", "the folder for the data cannot be used (--data names another): mkdir "},
 		"below a file":   {map[string]string{"file": "x"}, "file/data", "the folder for the data cannot be used (--data names another): mkdir "},
 		"keys is a file": {map[string]string{"data/keys": "x"}, "data", "data/keys: not a directory"},
-		"no key":         {map[string]string{"data/keys/signing.pem": "x"}, "data", "signing.pem cannot be used: the signing key is not in PEM form"},
+		"no key":         {map[string]string{"data/keys/auth.txt": "x"}, "data", "auth.txt cannot be used: key 1 has 1 bytes; want at least 32"},
 		"short key":      {map[string]string{"data/keys/link.txt": "x"}, "data", "link.txt cannot be used: key 1 has 1 bytes; want at least 32"},
 		"no keys":        {map[string]string{"data/keys/link.txt": ""}, "data", "link.txt cannot be used: no key"},
 		"no database":    {map[string]string{"data/mp3lathe.db": strings.Repeat("text ", 1000)}, "data", "the database cannot be used: open sqlite:"},

@@ -1,6 +1,7 @@
 package accountstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -259,6 +260,51 @@ func TestLocked(t *testing.T) {
 	})
 }
 
+// TestSigningKeys: they are counted, so that of many who add one at the same time one
+// does, and their times are the database's.
+func TestSigningKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, db *sqldb.DB) {
+		ctx, s := t.Context(), New(db)
+		if keys, err := s.SigningKeys(ctx); err != nil || len(keys) != 0 {
+			t.Fatalf("%v, %v", keys, err)
+		}
+		sealed := []byte{1, 0, 255, '\''}
+		for i := range int64(3) {
+			k := account.SigningKey{Number: i + 1, ID: fmt.Sprint("key", i+1), Sealed: sealed, SignsIn: time.Duration(i) * time.Hour}
+			if err := s.AddSigningKey(ctx, k, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		keys, err := s.SigningKeys(ctx)
+		if err != nil || len(keys) != 3 {
+			t.Fatalf("%v, %v", keys, err)
+		}
+		for i, k := range keys {
+			d := time.Duration(i)*time.Hour - k.SignsIn
+			if k.Number != int64(i+1) || k.ID != fmt.Sprint("key", i+1) || !bytes.Equal(k.Sealed, sealed) || d < 0 || d > 10*time.Second {
+				t.Errorf("%+v", k)
+			}
+		}
+		var wg sync.WaitGroup
+		var added atomic.Int32
+		for i := range 8 {
+			wg.Go(func() {
+				switch err := s.AddSigningKey(ctx, account.SigningKey{Number: 4, ID: fmt.Sprint("of", i), Sealed: sealed}, 3); {
+				case err == nil:
+					added.Add(1)
+				case !errors.Is(err, account.ErrConflict):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		keys, err = s.SigningKeys(ctx)
+		if err != nil || added.Load() != 1 || len(keys) != 2 || keys[0].Number != 3 {
+			t.Errorf("%d were added: %v, %v", added.Load(), keys, err)
+		}
+	})
+}
+
 // TestMigrateAgain: migrations run once, and leave the rows alone.
 func TestMigrateAgain(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *sqldb.DB) {
@@ -340,7 +386,9 @@ func TestGone(t *testing.T) {
 		_, err2 := s.ByEmail(t.Context(), "x")
 		_, err3 := s.Create(t.Context(), newAccount(t, "ada@example.org"))
 		err4 := s.SetPassword(t.Context(), "x", "a", "b")
-		for i, err := range []error{err1, err2, err3, err4} {
+		_, err5 := s.SigningKeys(t.Context())
+		err6 := s.AddSigningKey(t.Context(), account.SigningKey{Number: 1, ID: "x"}, 0)
+		for i, err := range []error{err1, err2, err3, err4, err5, err6} {
 			if err == nil || errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrTaken) || errors.Is(err, account.ErrConflict) {
 				t.Errorf("call %d: %v", i+1, err)
 			}

@@ -3,7 +3,6 @@ package app
 import (
 	"bufio"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +25,7 @@ type AuthFlags struct {
 	Registration  string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
 }
 
-// Check returns the settings of the service, for a key that signs the tokens.
+// Check returns the settings of the service, without those that other flags make.
 func (c *AuthFlags) Check(f *Faults) auth.Config {
 	f.Time("token-lifetime", c.TokenLifetime, time.Second, 24*time.Hour)
 	if c.TokenLifetime%time.Second != 0 {
@@ -37,16 +36,34 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	}
 }
 
+// AuthKeyFlags name the secret of the auth service.
+type AuthKeyFlags struct {
+	AuthKey     string `name:"auth-key" group:"Service:" placeholder:"SECRET" env:"MP3LATHE_AUTH_KEY" secret:"" help:"Key that seals the signing keys in the database, at least 32 characters; mp3lathe-auth keygen makes one. Several, one a line: the first seals, all open."`
+	AuthKeyFile string `name:"auth-key-file" group:"Service:" placeholder:"FILE" env:"MP3LATHE_AUTH_KEY_FILE" help:"File that holds the key, instead."`
+}
+
+// Check returns the secrets; nil if something is wrong.
+func (c *AuthKeyFlags) Check(f *Faults) *auth.Secrets {
+	text := f.Secret("auth-key", c.AuthKey, c.AuthKeyFile)
+	if text == "" {
+		return nil // it has been said
+	}
+	secrets, err := auth.ParseSecrets(text)
+	f.Wrong("auth-key", err)
+	return secrets
+}
+
 // AuthCLI is the command line of the auth service.
 type AuthCLI struct {
 	Serve      authCmd       `cmd:"" default:"withargs" help:"Serve until SIGTERM or Ctrl-C."`
-	Keygen     keygenCmd     `cmd:"" help:"Print a new key for signing tokens (PEM)."`
+	Keygen     keygenCmd     `cmd:"" help:"Print a new --auth-key."`
+	RotateKey  rotateKeyCmd  `cmd:"" help:"Make a new key that signs tokens. The old one verifies until its tokens have expired."`
 	CreateUser createUserCmd `cmd:"" help:"Make an account. Its password is the first line of standard input."`
 }
 
 type authCmd struct {
-	Listen         string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
-	SigningKeyFile string `group:"Service:" placeholder:"FILE" env:"MP3LATHE_SIGNING_KEY_FILE" help:"File with the Ed25519 key (PEM) that signs tokens; mp3lathe-auth keygen makes one."`
+	Listen string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	AuthKeyFlags
 	AuthFlags
 	DatabaseFlags
 	LogFlags
@@ -57,7 +74,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	var f Faults
 	f.Address("listen", c.Listen)
 	cfg := c.AuthFlags.Check(&f)
-	cfg.SigningKey = c.signingKey(&f)
+	cfg.Secrets = c.AuthKeyFlags.Check(&f)
 	url := c.DatabaseFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
@@ -65,6 +82,9 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	return std.Service(c.LogFlags, "auth", func(p *Parts) error { return p.OpenAccounts(ctx, url) }, func(p *Parts) error {
 		s, err := p.NewAuth(cfg)
 		if err != nil {
+			return err
+		}
+		if err := s.Prepare(ctx); err != nil {
 			return err
 		}
 		l, err := Listen(ctx, "listen", c.Listen)
@@ -75,29 +95,58 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	})
 }
 
-func (c *authCmd) signingKey(f *Faults) ed25519.PrivateKey {
-	if c.SigningKeyFile == "" {
-		f.Add("signing-key-file", "is not set; mp3lathe-auth keygen makes a key")
-		return nil
-	}
-	b := f.File("signing-key-file", c.SigningKeyFile)
-	if b == nil {
-		return nil
-	}
-	key, err := auth.ParseKey(b)
-	f.Wrong("signing-key-file", err)
-	return key
-}
-
 type keygenCmd struct{}
 
 // Run prints a key.
 func (keygenCmd) Run(std *Std) error {
-	pem, err := auth.GenerateKeyPEM()
-	if err == nil {
-		_, err = std.Out.Write(pem)
-	}
+	_, err := fmt.Fprintln(std.Out, auth.NewSecret())
 	return err
+}
+
+type rotateKeyCmd struct {
+	Revoke bool `help:"For a key that was stolen: the old ones are refused at once, and every access token with them."`
+	AuthKeyFlags
+	DatabaseFlags
+}
+
+// Run makes a key. It needs the database and nothing else.
+func (c *rotateKeyCmd) Run(ctx context.Context, std *Std) error {
+	var f Faults
+	secrets, url := c.AuthKeyFlags.Check(&f), c.DatabaseFlags.Check(&f)
+	if err := f.Err(); err != nil {
+		return err
+	}
+	return onAccounts(ctx, url, secrets, func(p *Parts, s *auth.Service) error {
+		if err := s.Prepare(ctx); err != nil {
+			return err
+		}
+		id, begins, err := s.RotateKey(ctx, c.Revoke)
+		switch {
+		case errors.Is(err, account.ErrConflict):
+			return errors.New("somebody else has just made a new key")
+		case err != nil:
+			return err
+		case begins > 0:
+			_, err = fmt.Fprintf(std.Out, "the key %s signs in %s; those before verify until their tokens have expired\n", id, short(begins))
+		default:
+			_, err = fmt.Fprintf(std.Out, "the key %s signs now; those before are refused\n", id)
+		}
+		return err
+	})
+}
+
+// onAccounts calls f with an auth service on the database of a URL.
+func onAccounts(ctx context.Context, url string, secrets *auth.Secrets, f func(*Parts, *auth.Service) error) (err error) {
+	p := &Parts{}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := p.OpenAccounts(ctx, url); err != nil {
+		return err
+	}
+	s, err := p.NewAuth(auth.Config{Secrets: secrets})
+	if err != nil {
+		return err
+	}
+	return f(p, s)
 }
 
 type createUserCmd struct {
@@ -107,7 +156,7 @@ type createUserCmd struct {
 }
 
 // Run makes an account. It needs the database and nothing else.
-func (c *createUserCmd) Run(ctx context.Context, std *Std) (err error) {
+func (c *createUserCmd) Run(ctx context.Context, std *Std) error {
 	var f Faults
 	url := c.DatabaseFlags.Check(&f)
 	if err := f.Err(); err != nil {
@@ -120,28 +169,21 @@ func (c *createUserCmd) Run(ctx context.Context, std *Std) (err error) {
 	if password = strings.TrimRight(password, "\r\n"); password == "" {
 		return errors.New("no password came: it is to be the first line of standard input")
 	}
-	p := &Parts{}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	if err := p.OpenAccounts(ctx, url); err != nil {
-		return err
-	}
-	// Nothing is signed, so any key will do.
-	key, err := auth.NewKey()
+	// Nothing is sealed, so any secret will do.
+	secrets, err := auth.ParseSecrets(auth.NewSecret())
 	if err != nil {
 		return err
 	}
-	s, err := p.NewAuth(auth.Config{SigningKey: key})
-	if err != nil {
+	return onAccounts(ctx, url, secrets, func(p *Parts, s *auth.Service) error {
+		switch err := s.CreateUser(ctx, c.Email, password, c.Role); {
+		case errors.Is(err, account.ErrTaken):
+			return fmt.Errorf("%s has an account already", c.Email)
+		case err != nil:
+			return errors.New(strings.TrimPrefix(Plain(err), "create a user: "))
+		}
+		_, err := fmt.Fprintf(std.Out, "%s has an account now (%s) in %s\n", c.Email, c.Role, p.DB)
 		return err
-	}
-	switch err := s.CreateUser(ctx, c.Email, password, c.Role); {
-	case errors.Is(err, account.ErrTaken):
-		return fmt.Errorf("%s has an account already", c.Email)
-	case err != nil:
-		return errors.New(strings.TrimPrefix(Plain(err), "create a user: "))
-	}
-	_, err = fmt.Fprintf(std.Out, "%s has an account now (%s) in %s\n", c.Email, c.Role, p.DB)
-	return err
+	})
 }
 
 // OpenAccounts opens the database of a URL and brings its tables of accounts up to

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"math"
 	"net"
 	"net/url"
@@ -103,15 +104,19 @@ func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
 			return err
 		}
 		defer l.Close()
-		verifier, err := token.New(ctx, token.Config{
-			JWKS: settings.AuthURL + "/.well-known/jwks.json", Issuer: Issuer, Audience: Audience, Logger: p.Log,
-		})
+		verifier, err := NewVerifier(ctx, settings.AuthURL, p.Log)
 		if err != nil {
 			return err
 		}
 		defer verifier.Close()
 		return p.Gateway(ctx, l, settings, verifier)
 	})
+}
+
+// NewVerifier returns a verifier of the tokens of the auth service at a URL, whose keys
+// it fetches until ctx is done or it is closed.
+func NewVerifier(ctx context.Context, authURL string, logger *slog.Logger) (*token.Verifier, error) {
+	return token.New(ctx, token.Config{JWKS: authURL + "/.well-known/jwks.json", Issuer: Issuer, Audience: Audience, Logger: logger})
 }
 
 // authURL returns the URL of the auth service, without a slash at its end.

@@ -63,15 +63,11 @@ func settings(sets ...string) []string {
 // TestWrongSettings: every wrong setting is told in a sentence of its own, all at
 // once, with the flag's name and the variable's, and nothing is begun.
 func TestWrongSettings(t *testing.T) {
-	key, err := auth.GenerateKeyPEM()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem := write(t, "signing.pem", string(key))
+	key := write(t, "auth.key", auth.NewSecret()+"\n")
 	empty, short := write(t, "empty", " \n"), write(t, "short", "too short\n")
 	gateway := settings("database", "redis", "bucket", "links", "auth-url")
 	notifier := settings("database", "redis", "links", "mail")
-	authArgs := append(settings("database"), "--signing-key-file="+pem)
+	authArgs := append(settings("database"), "--auth-key-file="+key)
 	for _, c := range []struct {
 		grammar any
 		args    []string
@@ -111,13 +107,13 @@ func TestWrongSettings(t *testing.T) {
 		{&GatewayCLI{}, gateway, "--database= --database-file=" + empty, []string{"--database-file (MP3LATHE_DATABASE_FILE) names " + empty + ", which is empty"}},
 		{&GatewayCLI{}, gateway, "--database-file=" + short, []string{"--database (MP3LATHE_DATABASE) and --database-file (MP3LATHE_DATABASE_FILE) are both set: one is enough"}},
 		{&AuthCLI{}, nil, "", []string{
-			"--signing-key-file (MP3LATHE_SIGNING_KEY_FILE) is not set; mp3lathe-auth keygen makes a key",
+			"--auth-key (MP3LATHE_AUTH_KEY) is not set, nor is --auth-key-file (MP3LATHE_AUTH_KEY_FILE)",
 			"--database (MP3LATHE_DATABASE) is not set",
 		}},
 		{&AuthCLI{}, authArgs, "--token-lifetime=48h", []string{"--token-lifetime (MP3LATHE_TOKEN_LIFETIME) is 48h: want 1s to 24h"}},
 		{&AuthCLI{}, authArgs, "--token-lifetime=1500ms", []string{"--token-lifetime (MP3LATHE_TOKEN_LIFETIME) is 1.5s: want whole seconds"}},
-		{&AuthCLI{}, authArgs, "--signing-key-file=" + short, []string{"--signing-key-file (MP3LATHE_SIGNING_KEY_FILE) is wrong: the signing key is not in PEM form"}},
-		{&AuthCLI{}, authArgs, "--signing-key-file=/nowhere", []string{"--signing-key-file (MP3LATHE_SIGNING_KEY_FILE) names a file that cannot be read: /nowhere: no such file"}},
+		{&AuthCLI{}, authArgs, "--auth-key-file=" + short, []string{"--auth-key (MP3LATHE_AUTH_KEY) is wrong: key 1 has 9 bytes; want at least 32"}},
+		{&AuthCLI{}, authArgs, "--auth-key-file=/nowhere", []string{"--auth-key-file (MP3LATHE_AUTH_KEY_FILE) names a file that cannot be read: /nowhere: no such file"}},
 		{&NotifierCLI{}, notifier, "--mails=-1 --link-lifetime=1s --health=none", []string{
 			"--link-lifetime (MP3LATHE_LINK_LIFETIME) is 1s: want 1m or more",
 			"--mails (MP3LATHE_MAILS) is -1: want 1 to 1000",
@@ -247,6 +243,32 @@ func TestCreateUser(t *testing.T) {
 			if strings.Contains(got.stderr, internal) {
 				t.Errorf("%q: %s", c.args, got.stderr)
 			}
+		}
+	}
+}
+
+// TestRotateKey: the commands of the keys fit together.
+func TestRotateKey(t *testing.T) {
+	database := "sqlite:" + filepath.Join(t.TempDir(), "accounts.db")
+	made := program(t, &AuthCLI{}, "", "keygen")
+	if _, err := auth.ParseSecrets(made.stdout); err != nil || made.code != exitDone {
+		t.Fatalf("exit code %d, %v", made.code, err)
+	}
+	key := write(t, "auth.key", made.stdout)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--auth-key-file", key}, exitDone, "signs in 15m;"},
+		{[]string{"--auth-key-file", key, "--revoke"}, exitDone, "signs now; those before are refused"},
+		{[]string{"--auth-key-file", key}, exitDone, "signs in 15m;"},
+		{[]string{"--auth-key", auth.NewSecret()}, exitFailed, "none of the signing keys in the database can be opened"},
+		{nil, exitUsage, "--auth-key (MP3LATHE_AUTH_KEY) is not set"},
+	} {
+		got := program(t, &AuthCLI{}, "", append([]string{"rotate-key", "--database", database}, c.args...)...)
+		if text := got.stdout + got.stderr; got.code != c.code || !strings.Contains(text, c.want) || strings.Count(text, "\n") != 1 {
+			t.Errorf("%q: exit code %d, want %q\n%s", c.args, got.code, c.want, text)
 		}
 	}
 }

@@ -18,11 +18,11 @@ func TestGatewayWithoutRedis(t *testing.T) {
 	dir := t.TempDir()
 	keygen := run(t, "auth", nil, "keygen")
 	<-keygen.done
-	key := filepath.Join(dir, "key.pem")
+	key := filepath.Join(dir, "auth.key")
 	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
 	front, behind := freeAddress(t), freeAddress(t)
 	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
-	run(t, "auth", env, "--listen", behind, "--signing-key-file", key)
+	run(t, "auth", env, "--listen", behind, "--auth-key-file", key)
 	run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind, "--redis", "redis://"+freeAddress(t)+"/0",
 		"--bucket", "file://"+filepath.Join(dir, "bucket"), "--public-url", "http://"+front, "--link-key", "a key of links that has more than 32 characters")
 	var ready struct {

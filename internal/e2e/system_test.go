@@ -95,7 +95,7 @@ func fleet(t *testing.T) *system {
 		"MP3LATHE_LOG_LEVEL=debug",
 		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
 	}
-	s := &system{url: "http://" + front, secrets: []string{password, linkKey, smtpPassword, s3.SecretKey}}
+	s := &system{url: "http://" + front, secrets: []string{password, linkKey, smtpPassword, s3.SecretKey, strings.TrimSpace(keygen.out.String())}}
 	if u, err := url.Parse(database); err == nil {
 		if p, ok := u.User.Password(); ok && p != "" {
 			s.secrets = append(s.secrets, p)
@@ -114,7 +114,7 @@ func fleet(t *testing.T) *system {
 		return b
 	}
 	s.services = []*service{
-		run(t, "auth", env, "--listen", behind, "--signing-key-file", file("key.pem", keygen.out.String())),
+		run(t, "auth", env, "--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())),
 		run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind),
 		run(t, "worker", env),
 		run(t, "notifier", env, "--smtp", smtp.Address(), "--smtp-user", "mp3",

@@ -29,7 +29,11 @@ func Explained(flags []*kong.Flag, help, manual string) error {
 		if flag.Name == "help" || flag.Name == "version" {
 			continue
 		}
-		_, text, ok := strings.Cut(help, "--"+flag.Name+"=")
+		name := "--" + flag.Name
+		if !flag.IsBool() {
+			name += "="
+		}
+		_, text, ok := strings.Cut(help, name)
 		if !ok {
 			fault("the help lacks --%s", flag.Name)
 			continue
