@@ -17,6 +17,7 @@ import (
 // What can be wrong with a login.
 var (
 	errCredentials = errors.New("e-mail address and password do not match")
+	errPassword    = errors.New("the password is wrong")
 	errLocked      = errors.New("the account is locked")
 )
 
@@ -87,7 +88,10 @@ func (s *Service) authenticate(ctx context.Context, email, password string) (acc
 	if fresh != "" {
 		// The login is good without it. If the password has just been changed, the
 		// new one stays.
-		if err := s.accounts.SetPassword(ctx, a.ID, a.PasswordHash, fresh); err != nil && !errors.Is(err, account.ErrConflict) {
+		switch err := s.accounts.SetPassword(ctx, a.ID, a.PasswordHash, fresh); {
+		case err == nil:
+			a.PasswordHash = fresh
+		case !errors.Is(err, account.ErrConflict):
 			s.logger.WarnContext(ctx, "a password could not be hashed with the new parameters", "user", a.ID, "error", err)
 		}
 	}

@@ -26,6 +26,11 @@ type Config struct {
 	// TokenLifetime is how long an access token is good. It cannot be called back,
 	// so it is short: default 15 min, at most 24 h, in whole seconds.
 	TokenLifetime time.Duration
+	// SessionLifetime is how long a session lasts at most. Default 30 days.
+	SessionLifetime time.Duration
+	// SessionIdle is how long a session lasts without being used. Default 7 days, or
+	// SessionLifetime if that is shorter.
+	SessionIdle time.Duration
 	// RegistrationClosed leaves the making of accounts to [Service.CreateUser].
 	RegistrationClosed bool
 	// Password says what a hash costs.
@@ -67,6 +72,8 @@ type Accounts interface {
 	AccountFinder
 	AccountKeeper
 	KeyKeeper
+	SessionKeeper
+	SessionEnder
 }
 
 // AccountFinder finds accounts.
@@ -83,6 +90,30 @@ type AccountKeeper interface {
 	// SetPassword replaces the hash old by another. If it is not old any more, the
 	// error is [account.ErrConflict].
 	SetPassword(ctx context.Context, id, old, hash string) error
+}
+
+// SessionKeeper keeps the sessions of users.
+type SessionKeeper interface {
+	// CreateSession begins a session of an account with that hash; if it has another
+	// one now, or is locked or gone, the error is [account.ErrConflict].
+	CreateSession(ctx context.Context, n account.NewSession, hash string) error
+	// Session that goes on, or [account.ErrNotFound].
+	Session(ctx context.Context, id string) (account.Session, error)
+	Sessions(ctx context.Context, user string) ([]account.Session, error)
+	// Refresh replaces the token of a family by the first of next, or gives the answer
+	// again that was lost. The error is [account.ErrNotFound] or [account.ErrReused].
+	Refresh(ctx context.Context, family, token string, next []string, grace time.Duration) (account.Session, string, error)
+}
+
+// SessionEnder ends sessions.
+type SessionEnder interface {
+	EndFamily(ctx context.Context, family string) error
+	// EndSession of a user; [account.ErrNotFound] if he has none of this ID.
+	EndSession(ctx context.Context, user, id string) error
+	EndSessions(ctx context.Context, user, except string) (int, error)
+	// ChangePassword is SetPassword, and ends all sessions for the new one.
+	ChangePassword(ctx context.Context, id, old, hash string, n account.NewSession) error
+	PurgeSessions(ctx context.Context) error
 }
 
 // KeyKeeper keeps the keys that sign tokens.
@@ -103,6 +134,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TokenLifetime == 0 {
 		c.TokenLifetime = 15 * time.Minute
+	}
+	if c.SessionLifetime == 0 {
+		c.SessionLifetime = 30 * 24 * time.Hour
+	}
+	if c.SessionIdle == 0 {
+		c.SessionIdle = min(7*24*time.Hour, c.SessionLifetime)
 	}
 	if c.Password == (PasswordParams{}) {
 		c.Password = PasswordParams{Memory: 19456, Iterations: 2, Parallelism: 1}
@@ -128,6 +165,8 @@ func (c Config) Validate() error {
 		return errors.New("there are no secrets")
 	case c.TokenLifetime < time.Second || c.TokenLifetime > maxLifetime || c.TokenLifetime%time.Second != 0:
 		return fmt.Errorf("the lifetime of tokens is %v: want whole seconds up to 24 h", c.TokenLifetime)
+	case c.SessionIdle < c.TokenLifetime || c.SessionLifetime < c.SessionIdle:
+		return fmt.Errorf("a session lasts %v, and %v without use: want no less than a token (%v), and no more than the session", c.SessionLifetime, c.SessionIdle, c.TokenLifetime)
 	case p.Iterations < 1 || p.Parallelism < 1 || p.Memory < 8*uint32(p.Parallelism) || p.Memory > 4<<20:
 		return fmt.Errorf("the password parameters %+v are out of range: want 1 or more passes and lanes, and 8 KiB a lane to 4 GiB", p)
 	case c.Hashes < 1:

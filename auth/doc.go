@@ -1,14 +1,18 @@
 // Package auth is the service that keeps accounts and signs access tokens.
 //
 //	POST /v1/auth/register       makes an account
-//	POST /v1/auth/login          e-mail and password against an access token
+//	POST /v1/auth/login          e-mail and password against an access token and a refresh token
+//	POST /v1/auth/refresh        a refresh token against the next of both
+//	POST /v1/auth/logout         ends the session of a refresh token
+//	POST /v1/auth/password       changes the password
+//	     /v1/auth/sessions       what logins have begun
 //	GET  /v1/auth/me             who the token's holder is
 //	GET  /.well-known/jwks.json  the public keys that tokens are verified with
 //	POST /login, POST /validate  for clients of the Python project before this one
 //
 // A [Service] is a handler; somebody else gives it a listener:
 //
-//	s, err := auth.New(auth.Config{SigningKey: key}, auth.Deps{Accounts: accountstore.New(db)})
+//	s, err := auth.New(auth.Config{Secrets: secrets}, auth.Deps{Accounts: accountstore.New(db)})
 //	...
 //	err = httpapi.Serve(ctx, listener, s.Handler(), logger, httpapi.ServerConfig{})
 //

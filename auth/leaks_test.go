@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,9 +43,11 @@ func TestSecrets(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	f.register(email, password)
-	raw := f.login(email, password)
+	in := f.loggedIn(email, password)
+	raw := in.AccessToken
+	refresh, _ := parseRefresh(in.RefreshToken)
 	hidden := []string{
-		password, raw, strings.Split(raw, ".")[2], f.hashOf(email), f.hashOf(email)[len("$argon2id$v=19$m=64,t=1,p=1$"):],
+		password, raw, refresh.family, refresh.own, strings.Split(raw, ".")[2], f.hashOf(email), f.hashOf(email)[len("$argon2id$v=19$m=64,t=1,p=1$"):],
 		base64.StdEncoding.EncodeToString([]byte(email + ":" + password)), url.QueryEscape(password), "wrong horse battery",
 	}
 	look := func(where, text string) {
@@ -77,6 +80,11 @@ func TestSecrets(t *testing.T) {
 			f.do("POST", "/v1/auth/register", `{"email":"`+password+`","password":"`+password+`"}`),
 			f.do("GET", "/v1/auth/me", "", bearer(raw+"x")),
 			f.do("POST", "/validate", "", bearer(raw+"x")),
+			f.do("POST", "/v1/auth/password", `{"current_password":"wrong horse battery","new_password":"`+password+`"}`, bearer(raw)),
+			f.do("POST", "/v1/auth/password", `{"current_password":"`+password+`","new_password":["`+password+`"]}`, bearer(raw)),
+			f.do("POST", "/v1/auth/refresh", `{"refresh_token":"`+in.RefreshToken+`x","more":"`+in.RefreshToken+`"}`),
+			f.do("POST", "/v1/auth/refresh?refresh_token="+in.RefreshToken, `{}`),
+			f.do("POST", "/v1/auth/refresh", `{"refresh_token":"mp3r_x_`+refresh.own+`"}`),
 			f.do("GET", "/v1/auth/me?access_token="+raw, ""),
 			g.post("/v1/auth/register", m{"email": email, "password": password}),
 			g.post("/v1/auth/register", m{"email": "eve@example.org", "password": password[:20] + strings.Repeat("x", 120)}),
@@ -108,5 +116,68 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("the log does not say what is broken: %s", g.log)
 		}
 	}
+	f.post("/v1/auth/refresh", m{"refresh_token": "mp3r_" + refresh.family + "_x"}) // which is told of in the log
 	look("whole", f.log.String())
+	for _, secret := range []string{password, raw, refresh.family, refresh.own} {
+		if text := f.dump(); strings.Contains(text, secret) {
+			t.Errorf("the secret %q is in the database:\n%s", secret, text)
+		}
+	}
+}
+
+// dump is all text that the database holds.
+func (f *fixture) dump() string {
+	f.t.Helper()
+	tables, err := f.db.QueryContext(f.t.Context(), "SELECT name FROM sqlite_master WHERE type = 'table'")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var names []string
+	for tables.Next() {
+		var name string
+		if err := tables.Scan(&name); err != nil {
+			f.t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := errors.Join(tables.Err(), tables.Close()); err != nil {
+		f.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		rows, err := f.db.QueryContext(f.t.Context(), "SELECT * FROM "+name)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for rows.Next() {
+			values := make([]any, len(columns))
+			for i := range values {
+				values[i] = new(any)
+			}
+			if err := rows.Scan(values...); err != nil {
+				f.t.Fatal(err)
+			}
+			for _, v := range values {
+				switch v := (*v.(*any)).(type) {
+				case []byte:
+					b.Write(v)
+				default:
+					fmt.Fprint(&b, v)
+				}
+				b.WriteByte(' ')
+			}
+			b.WriteByte('\n')
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if b.Len() < 100 {
+		f.t.Fatal("the database is empty")
+	}
+	return b.String()
 }

@@ -11,7 +11,8 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	f := serve(t, nil)
 	f.register(email, password)
-	raw := f.login(email, password)
+	in := f.loggedIn(email, password)
+	raw := in.AccessToken
 	if err := f.db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +21,15 @@ func TestOutage(t *testing.T) {
 		"login":      func() answer { return f.post("/v1/auth/login", m{"email": email, "password": password}) },
 		"no account": func() answer { return f.post("/v1/auth/login", m{"email": "eve@example.org", "password": password}) },
 		"basic":      func() answer { return f.do("POST", "/login", "", basic(email, password)) },
-		"me":         func() answer { return f.do("GET", "/v1/auth/me", "", bearer(raw)) },
+		"refresh":    func() answer { return f.post("/v1/auth/refresh", m{"refresh_token": in.RefreshToken}) },
+		"logout":     func() answer { return f.post("/v1/auth/logout", m{"refresh_token": in.RefreshToken}) },
+		"sessions":   func() answer { return f.do("GET", "/v1/auth/sessions", "", bearer(raw)) },
+		"end":        func() answer { return f.do("DELETE", "/v1/auth/sessions/x", "", bearer(raw)) },
+		"end all":    func() answer { return f.do("DELETE", "/v1/auth/sessions", "", bearer(raw)) },
+		"change": func() answer {
+			return f.do("POST", "/v1/auth/password", `{"current_password":"x","new_password":"y"}`, bearer(raw))
+		},
+		"me": func() answer { return f.do("GET", "/v1/auth/me", "", bearer(raw)) },
 	} {
 		a := answers()
 		if a.status != http.StatusServiceUnavailable || a.code() != "unavailable" || a.header.Get("Retry-After") == "" {

@@ -36,6 +36,11 @@ func problemOf(err error) *httpapi.Problem {
 		return httpapi.NewProblem(http.StatusConflict, "email_taken", "There is an account with this e-mail address already.")
 	case errors.Is(err, errCredentials):
 		return httpapi.NewProblem(http.StatusUnauthorized, "bad_credentials", "The e-mail address or the password is wrong.")
+	case errors.Is(err, errPassword):
+		return httpapi.NewProblem(http.StatusForbidden, "wrong_password", "The password is wrong.")
+	case errors.Is(err, errSession):
+		return httpapi.NewProblem(http.StatusUnauthorized, "session_ended", "The session has ended. Log in again.").
+			WithHeader("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`)
 	case errors.Is(err, errLocked):
 		return httpapi.NewProblem(http.StatusForbidden, "account_locked", "This account is locked.")
 	case errors.Is(err, errBusy):
@@ -51,6 +56,12 @@ func problemOf(err error) *httpapi.Problem {
 func missingToken() *httpapi.Problem {
 	return httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
 		WithHeader("WWW-Authenticate", bearerChallenge)
+}
+
+// insufficient says that a token is good, but not for this (RFC 6750).
+func insufficient(scope string) *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusForbidden, "insufficient_scope", "This token is not good for this: it lacks the scope "+scope+".").
+		WithHeader("WWW-Authenticate", bearerChallenge+`, error="insufficient_scope", scope="`+scope+`"`)
 }
 
 // badToken is the problem of a token that was refused, with a status of 401 or 403.

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"net/http"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
@@ -15,13 +14,15 @@ import (
 func (s *Service) routes() *http.ServeMux {
 	mux, api := httpapi.NewAPI("mp3lathe auth", "1", "Accounts and access tokens of mp3lathe.")
 	accountapi.Register(api, accountapi.Handlers{
-		Register: s.register, Login: s.login, Me: s.me, KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
+		Register: s.register, Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, ChangePassword: s.changePassword,
+		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
+		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})
 	return mux
 }
 
 func (s *Service) register(ctx context.Context, in *accountapi.Body[accountapi.Credentials]) (*accountapi.Body[accountapi.Registered], error) {
-	if !s.open {
+	if !s.anybody {
 		return nil, httpapi.NewProblem(http.StatusForbidden, "registration_closed", "Accounts are made by the administrators here.")
 	}
 	a, err := s.create(ctx, in.Body.Email, in.Body.Password, token.RoleUser)
@@ -32,22 +33,16 @@ func (s *Service) register(ctx context.Context, in *accountapi.Body[accountapi.C
 	return &accountapi.Body[accountapi.Registered]{Body: accountapi.Registered{ID: a.ID, Email: a.Email}}, nil
 }
 
-func (s *Service) login(ctx context.Context, in *accountapi.Body[accountapi.LoginBody]) (*accountapi.Body[accountapi.LoggedIn], error) {
-	raw, err := s.tokenFor(ctx, in.Body.Email, in.Body.Password)
-	if err != nil {
-		return nil, problemOf(err)
-	}
-	return &accountapi.Body[accountapi.LoggedIn]{Body: accountapi.LoggedIn{AccessToken: raw, TokenType: "Bearer", ExpiresIn: int(s.signer.lifetime.Seconds())}}, nil
-}
-
-func (s *Service) basicLogin(ctx context.Context, in *accountapi.Authorization) (*accountapi.Text, error) {
+// basicLogin answers with an access token that cannot be renewed: its session ends with
+// it.
+func (s *Service) basicLogin(ctx context.Context, in *accountapi.BasicInput) (*accountapi.Text, error) {
 	r := http.Request{Header: http.Header{"Authorization": {in.Header}}}
 	email, password, ok := r.BasicAuth()
 	if !ok {
 		return nil, httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an e-mail address and a password (HTTP Basic).").
 			WithHeader("WWW-Authenticate", basicChallenge)
 	}
-	raw, err := s.tokenFor(ctx, email, password)
+	raw, err := s.basicToken(ctx, email, password, in.Origin)
 	if err != nil {
 		p := problemOf(err)
 		if p.Status == http.StatusUnauthorized {
@@ -58,34 +53,14 @@ func (s *Service) basicLogin(ctx context.Context, in *accountapi.Authorization) 
 	return &accountapi.Text{ContentType: "text/plain; charset=utf-8", Body: []byte(raw)}, nil
 }
 
-func (s *Service) tokenFor(ctx context.Context, email, password string) (string, error) {
-	a, err := s.authenticate(ctx, email, password)
+func (s *Service) basicToken(ctx context.Context, email, password string, from accountapi.Origin) (string, error) {
+	a, n, _, err := s.begin(ctx, email, password, from, func(n *account.NewSession) {
+		n.Lifetime, n.Idle = s.signer.lifetime, s.signer.lifetime
+	})
 	if err != nil {
 		return "", err
 	}
-	return s.signer.sign(ctx, a)
-}
-
-func (s *Service) me(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Me], error) {
-	raw, ok := token.Bearer(in.Header)
-	if !ok {
-		return nil, missingToken()
-	}
-	c, err := s.verifier.Verify(ctx, raw)
-	if err != nil {
-		return nil, badToken(http.StatusUnauthorized, err)
-	}
-	httpapi.SetUser(ctx, c.Subject)
-	a, err := s.accounts.ByID(ctx, c.Subject)
-	switch {
-	case errors.Is(err, account.ErrNotFound):
-		return nil, badToken(http.StatusUnauthorized, err)
-	case err != nil:
-		return nil, problemOf(&storeError{err})
-	case !a.Locked.IsZero():
-		return nil, problemOf(errLocked)
-	}
-	return &accountapi.Body[accountapi.Me]{Body: accountapi.Me{ID: a.ID, Email: a.Email, Roles: rolesOf(a)}}, nil
+	return s.signer.sign(ctx, a, n.ID, scopesOf(a))
 }
 
 func (s *Service) validate(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Validated], error) {

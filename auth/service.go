@@ -18,14 +18,17 @@ const writeTimeout = 30 * time.Second
 // Service keeps accounts and signs tokens. Its methods may be called at the same
 // time.
 type Service struct {
-	open     bool
+	anybody  bool // may register
 	accounts Accounts
+	secrets  *Secrets
 	hasher   *hasher
 	keys     *keyring
 	signer   *signer
 	verifier *token.Verifier
 	logger   *slog.Logger
 	handler  http.Handler
+
+	sessionLifetime, sessionIdle time.Duration
 }
 
 // New returns a service. It starts nothing that would have to be stopped.
@@ -41,7 +44,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
-		open: !cfg.RegistrationClosed, accounts: deps.Accounts, logger: deps.Logger,
+		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, secrets: cfg.Secrets, logger: deps.Logger,
+		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle,
 		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},
 	}
 	s.signer = &signer{keys: s.keys, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}

@@ -28,10 +28,12 @@ type accessClaims struct {
 	Email string   `json:"email"`
 	Roles []string `json:"roles"`
 	Scope string   `json:"scope"`
+	// Session is "sid" as in OpenID Connect.
+	Session string `json:"sid,omitempty"`
 }
 
-// sign makes an access token for a user.
-func (s *signer) sign(ctx context.Context, a account.Account) (string, error) {
+// sign makes an access token for a user, in a session if there is one, with scopes.
+func (s *signer) sign(ctx context.Context, a account.Account, session string, scopes []string) (string, error) {
 	key, err := s.keys.signing(ctx)
 	if err != nil {
 		return "", err
@@ -47,7 +49,7 @@ func (s *signer) sign(ctx context.Context, a account.Account) (string, error) {
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
-		Email: a.Email, Roles: rolesOf(a), Scope: strings.Join(scopesOf(a), " "),
+		Email: a.Email, Roles: rolesOf(a), Scope: strings.Join(scopes, " "), Session: session,
 	})
 	t.Header["kid"] = key.id
 	t.Header["typ"] = "at+jwt" // RFC 9068

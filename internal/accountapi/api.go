@@ -15,96 +15,20 @@ import (
 // they are written as JSON escapes.
 const maxBody = 4 << 10
 
-// Credentials are the body of a registration.
-type Credentials struct {
-	Email    string `json:"email" maxLength:"300" example:"ada@example.org" doc:"An e-mail address, at most 254 characters"`
-	Password string `json:"password" doc:"8 to 128 characters of any kind, counted in Unicode's form NFKC; not one of those that are guessed first"`
-}
-
-// LoginBody has no limits of its own: what no account can have is wrong as any wrong
-// password is.
-type LoginBody struct {
-	Email    string `json:"email" example:"ada@example.org" doc:"The address of the account"`
-	Password string `json:"password" doc:"Its password"`
-}
-
-// Registered answers a registration.
-type Registered struct {
-	ID    string `json:"id" doc:"The account's ID"`
-	Email string `json:"email" doc:"Its e-mail address, as given"`
-}
-
-// LoggedIn answers a login.
-type LoggedIn struct {
-	AccessToken string `json:"access_token" doc:"A signed token (JWT) to be sent as Authorization: Bearer"`
-	TokenType   string `json:"token_type" enum:"Bearer"`
-	ExpiresIn   int    `json:"expires_in" doc:"For how long the token is good, in seconds"`
-}
-
-// Me tells whose an access token is.
-type Me struct {
-	ID    string   `json:"id" doc:"The account's ID"`
-	Email string   `json:"email" doc:"Its e-mail address, as given"`
-	Roles []string `json:"roles" nullable:"false" doc:"What its user may be: user, admin"`
-}
-
-// Validated is what a token says, in the names of JWT, and in those that clients of
-// the Python project know.
-type Validated struct {
-	Subject  string   `json:"sub" doc:"The account's ID"`
-	Email    string   `json:"email"`
-	Roles    []string `json:"roles" nullable:"false"`
-	ID       string   `json:"jti" doc:"The token's ID"`
-	Issued   int64    `json:"iat" doc:"When the token was made, in seconds since 1970"`
-	Expires  int64    `json:"exp" doc:"When it ends, in seconds since 1970"`
-	Username string   `json:"username" doc:"The e-mail address once more"`
-	Admin    bool     `json:"admin" doc:"Whether admin is among the roles"`
-}
-
-// KeySet is a JWKS (RFC 7517) of Ed25519 keys.
-type KeySet struct {
-	Keys []PublicKey `json:"keys" nullable:"false"`
-}
-
-// PublicKey is one key of a [KeySet].
-type PublicKey struct {
-	KeyType   string `json:"kty" enum:"OKP"`
-	Curve     string `json:"crv" enum:"Ed25519"`
-	Algorithm string `json:"alg" enum:"EdDSA"`
-	Use       string `json:"use" enum:"sig"`
-	ID        string `json:"kid" doc:"The key's thumbprint (RFC 7638)"`
-	X         string `json:"x" doc:"The key, in base64url"`
-}
-
-// Body is a request or an answer that has nothing else.
-type Body[T any] struct{ Body T }
-
-// Authorization is for routes that read the header themselves; the description has it
-// as a security scheme.
-type Authorization struct {
-	Header string `header:"Authorization" hidden:"true"`
-}
-
-// KeySetOutput is the answer with the keys.
-type KeySetOutput struct {
-	CacheControl string `header:"Cache-Control"`
-	Body         KeySet
-}
-
-// Text is an answer of text.
-type Text struct {
-	ContentType string `header:"Content-Type"`
-	Body        []byte
-}
-
 // Handlers of the routes.
 type Handlers struct {
-	Register   func(context.Context, *Body[Credentials]) (*Body[Registered], error)
-	Login      func(context.Context, *Body[LoginBody]) (*Body[LoggedIn], error)
-	Me         func(context.Context, *Authorization) (*Body[Me], error)
-	KeySet     func(context.Context, *struct{}) (*KeySetOutput, error)
-	BasicLogin func(context.Context, *Authorization) (*Text, error)
-	Validate   func(context.Context, *Authorization) (*Body[Validated], error)
+	Register         func(context.Context, *Body[Credentials]) (*Body[Registered], error)
+	Login            func(context.Context, *LoginInput) (*Body[LoggedIn], error)
+	Refresh          func(context.Context, *Body[RefreshBody]) (*Body[LoggedIn], error)
+	Logout           func(context.Context, *Body[RefreshBody]) (*struct{}, error)
+	Me               func(context.Context, *Authorization) (*Body[Me], error)
+	ChangePassword   func(context.Context, *ChangeInput) (*Body[LoggedIn], error)
+	Sessions         func(context.Context, *Authorization) (*Body[Sessions], error)
+	EndSession       func(context.Context, *OneInput) (*struct{}, error)
+	EndOtherSessions func(context.Context, *Authorization) (*struct{}, error)
+	KeySet           func(context.Context, *struct{}) (*KeySetOutput, error)
+	BasicLogin       func(context.Context, *BasicInput) (*Text, error)
+	Validate         func(context.Context, *Authorization) (*Body[Validated], error)
 }
 
 // Register adds the routes to an API.
@@ -133,6 +57,37 @@ func Register(api huma.API, h Handlers) {
 		Description: "The problem's code is bad_credentials whether the address is unknown or the password wrong.",
 		Errors:      []int{400, 401, 403, 413, 415, 422, 503},
 	}, h.Login)
+	huma.Register(api, huma.Operation{
+		OperationID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh",
+		Summary: "Get the next access token", MaxBodyBytes: maxBody,
+		Description: "A refresh token is good once: the answer has the next. One that is used again ends its session, unless that is within 30 seconds: " +
+			"then the answer, which may have been lost, is given again. The problem's code is session_ended whatever is wrong with the token.",
+		Errors: []int{400, 401, 403, 413, 415, 422, 503},
+	}, h.Refresh)
+	huma.Register(api, huma.Operation{
+		OperationID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", DefaultStatus: http.StatusNoContent,
+		Summary: "End the session of a refresh token", MaxBodyBytes: maxBody,
+		Description: "Answers alike whether there is such a session. Access tokens of the session are good until they expire.",
+		Errors:      []int{400, 413, 415, 422, 503},
+	}, h.Logout)
+	huma.Register(api, huma.Operation{
+		OperationID: "change-password", Method: http.MethodPost, Path: "/v1/auth/password",
+		Summary: "Change the password", MaxBodyBytes: maxBody, Security: bearer,
+		Description: "Ends all sessions of the user; the answer begins a new one, as a login does. The problem's code is wrong_password if the current one is.",
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+	}, h.ChangePassword)
+	huma.Register(api, huma.Operation{
+		OperationID: "sessions", Method: http.MethodGet, Path: "/v1/auth/sessions",
+		Summary: "The user's sessions", Security: bearer, Errors: []int{401, 403, 503},
+	}, h.Sessions)
+	huma.Register(api, huma.Operation{
+		OperationID: "end-other-sessions", Method: http.MethodDelete, Path: "/v1/auth/sessions", DefaultStatus: http.StatusNoContent,
+		Summary: "End all sessions but this one", Security: bearer, Errors: []int{401, 403, 503},
+	}, h.EndOtherSessions)
+	huma.Register(api, huma.Operation{
+		OperationID: "end-session", Method: http.MethodDelete, Path: "/v1/auth/sessions/{id}", DefaultStatus: http.StatusNoContent,
+		Summary: "End a session", Security: bearer, Errors: []int{401, 403, 404, 422, 503},
+	}, h.EndSession)
 	huma.Register(api, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/v1/auth/me",
 		Summary: "Tell whose access token it is", Security: bearer, Errors: []int{401, 403, 503},

@@ -87,19 +87,9 @@ func (s *Store) ByEmail(ctx context.Context, email string) (account.Account, err
 // [account.ErrConflict] if the account has another one than old, and
 // [account.ErrNotFound] if there is no such account.
 func (s *Store) SetPassword(ctx context.Context, id, old, hash string) error {
-	ctx, cancel := s.db.Bound(ctx)
-	defer cancel()
-	var n int64
-	err := s.db.Retry(ctx, func() error {
-		r, err := s.db.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", hash, id, old)
-		if err != nil {
-			return err
-		}
-		n, err = r.RowsAffected()
-		return err
-	})
+	n, err := s.exec(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", hash, id, old)
 	if err == nil && n == 0 {
-		if _, err = s.one(ctx, "id", id); err == nil {
+		if _, err = s.ByID(ctx, id); err == nil {
 			err = account.ErrConflict
 		}
 	}

@@ -358,18 +358,21 @@ func TestIndexes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for column, value := range map[string]string{"id": newAccount(t, "").ID, "email_key": "user7@example.org"} {
+		for where, value := range map[string]string{
+			"users WHERE id": newAccount(t, "").ID, "users WHERE email_key": "user7@example.org",
+			"sessions WHERE id": "x", "sessions WHERE family": "x", "sessions WHERE user_id": "x",
+		} {
 			explain := "EXPLAIN "
 			if db.Dialect() == sqldb.SQLite {
 				explain = "EXPLAIN QUERY PLAN "
 			}
-			rows, err := db.QueryContext(ctx, explain+"SELECT email FROM users WHERE "+column+" = ?", value)
+			rows, err := db.QueryContext(ctx, explain+"SELECT * FROM "+where+" = ?", value)
 			if err != nil {
 				t.Fatal(err)
 			}
 			plan := text(t, rows)
 			if strings.Contains(plan, "SCAN") || strings.Contains(plan, " ALL ") {
-				t.Errorf("by %s: %s", column, plan)
+				t.Errorf("%s: %s", where, plan)
 			}
 		}
 	})
@@ -388,7 +391,16 @@ func TestGone(t *testing.T) {
 		err4 := s.SetPassword(t.Context(), "x", "a", "b")
 		_, err5 := s.SigningKeys(t.Context())
 		err6 := s.AddSigningKey(t.Context(), account.SigningKey{Number: 1, ID: "x"}, 0)
-		for i, err := range []error{err1, err2, err3, err4, err5, err6} {
+		_, err7 := s.Session(t.Context(), "x")
+		_, err8 := s.Sessions(t.Context(), "x")
+		_, _, err9 := s.Refresh(t.Context(), "x", "y", []string{"z"}, 0)
+		err10 := s.CreateSession(t.Context(), newSession(t, "x"), "y")
+		err11 := s.EndSession(t.Context(), "x", "y")
+		_, err12 := s.EndSessions(t.Context(), "x", "y")
+		err13 := s.EndFamily(t.Context(), "x")
+		err14 := s.ChangePassword(t.Context(), "x", "a", "b", newSession(t, "x"))
+		err15 := s.PurgeSessions(t.Context())
+		for i, err := range []error{err1, err2, err3, err4, err5, err6, err7, err8, err9, err10, err11, err12, err13, err14, err15} {
 			if err == nil || errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrTaken) || errors.Is(err, account.ErrConflict) {
 				t.Errorf("call %d: %v", i+1, err)
 			}

@@ -21,8 +21,10 @@ const Issuer, Audience = "mp3lathe", "mp3lathe"
 
 // AuthFlags are the settings of the auth service.
 type AuthFlags struct {
-	TokenLifetime time.Duration `group:"Service:" placeholder:"TIME" default:"15m" env:"MP3LATHE_TOKEN_LIFETIME" help:"How long an access token is good, up to 24h."`
-	Registration  string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
+	TokenLifetime   time.Duration `group:"Service:" placeholder:"TIME" default:"15m" env:"MP3LATHE_TOKEN_LIFETIME" help:"How long an access token is good, up to 24h."`
+	SessionLifetime time.Duration `group:"Service:" placeholder:"TIME" default:"720h" env:"MP3LATHE_SESSION_LIFETIME" help:"How long a login lasts at most; then the password is asked for again."`
+	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
+	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
 }
 
 // Check returns the settings of the service, without those that other flags make.
@@ -31,8 +33,11 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	if c.TokenLifetime%time.Second != 0 {
 		f.Add("token-lifetime", "is %s: want whole seconds", c.TokenLifetime)
 	}
+	f.Time("session-lifetime", c.SessionLifetime, c.TokenLifetime, Long)
+	f.Time("session-idle", c.SessionIdle, min(c.TokenLifetime, c.SessionLifetime), c.SessionLifetime)
 	return auth.Config{
-		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime, RegistrationClosed: c.Registration == "closed",
+		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime,
+		SessionLifetime: c.SessionLifetime, SessionIdle: c.SessionIdle, RegistrationClosed: c.Registration == "closed",
 	}
 }
 

@@ -1,0 +1,146 @@
+package accountapi
+
+import "time"
+
+// Credentials are the body of a registration.
+type Credentials struct {
+	Email    string `json:"email" maxLength:"300" example:"ada@example.org" doc:"An e-mail address, at most 254 characters"`
+	Password string `json:"password" doc:"8 to 128 characters of any kind, counted in Unicode's form NFKC; not one of those that are guessed first"`
+}
+
+// LoginBody has no limits of its own: what no account can have is wrong as any wrong
+// password is.
+type LoginBody struct {
+	Email    string `json:"email" example:"ada@example.org" doc:"The address of the account"`
+	Password string `json:"password" doc:"Its password"`
+}
+
+// Registered answers a registration.
+type Registered struct {
+	ID    string `json:"id" doc:"The account's ID"`
+	Email string `json:"email" doc:"Its e-mail address, as given"`
+}
+
+// LoggedIn answers a login.
+type LoggedIn struct {
+	AccessToken string `json:"access_token" doc:"A signed token (JWT) to be sent as Authorization: Bearer"`
+	TokenType   string `json:"token_type" enum:"Bearer"`
+	ExpiresIn   int    `json:"expires_in" doc:"For how long the token is good, in seconds"`
+	// RefreshToken gets the next one.
+	RefreshToken     string `json:"refresh_token" doc:"Gets the next access token, once"`
+	RefreshExpiresIn int    `json:"refresh_expires_in" doc:"For how long the refresh token is good, in seconds"`
+}
+
+// RefreshBody has a refresh token.
+type RefreshBody struct {
+	RefreshToken string `json:"refresh_token" doc:"The last one that was answered"`
+}
+
+// ChangeBody changes a password.
+type ChangeBody struct {
+	Current string `json:"current_password" doc:"The password as it is"`
+	New     string `json:"new_password" doc:"The password as it is to be, under the rules of the registration"`
+}
+
+// Sessions are those of a user that go on.
+type Sessions struct {
+	Sessions []Session `json:"sessions" nullable:"false" doc:"The last used first"`
+}
+
+// Session is what a login began.
+type Session struct {
+	ID      string    `json:"id"`
+	Current bool      `json:"current" doc:"Whether the request was made in it"`
+	Address string    `json:"address,omitempty" doc:"Where the login came from, if it is known"`
+	Agent   string    `json:"user_agent,omitempty" doc:"What the client that logged in called itself"`
+	Created time.Time `json:"created_at"`
+	Used    time.Time `json:"used_at" doc:"When an access token was last made in it"`
+	Expires time.Time `json:"expires_at" doc:"When it ends if it is not used again"`
+}
+
+// Me tells whose an access token is.
+type Me struct {
+	ID    string   `json:"id" doc:"The account's ID"`
+	Email string   `json:"email" doc:"Its e-mail address, as given"`
+	Roles []string `json:"roles" nullable:"false" doc:"What its user may be: user, admin"`
+}
+
+// Validated is what a token says, in the names of JWT, and in those that clients of
+// the Python project know.
+type Validated struct {
+	Subject  string   `json:"sub" doc:"The account's ID"`
+	Email    string   `json:"email"`
+	Roles    []string `json:"roles" nullable:"false"`
+	ID       string   `json:"jti" doc:"The token's ID"`
+	Issued   int64    `json:"iat" doc:"When the token was made, in seconds since 1970"`
+	Expires  int64    `json:"exp" doc:"When it ends, in seconds since 1970"`
+	Username string   `json:"username" doc:"The e-mail address once more"`
+	Admin    bool     `json:"admin" doc:"Whether admin is among the roles"`
+}
+
+// KeySet is a JWKS (RFC 7517) of Ed25519 keys.
+type KeySet struct {
+	Keys []PublicKey `json:"keys" nullable:"false"`
+}
+
+// PublicKey is one key of a [KeySet].
+type PublicKey struct {
+	KeyType   string `json:"kty" enum:"OKP"`
+	Curve     string `json:"crv" enum:"Ed25519"`
+	Algorithm string `json:"alg" enum:"EdDSA"`
+	Use       string `json:"use" enum:"sig"`
+	ID        string `json:"kid" doc:"The key's thumbprint (RFC 7638)"`
+	X         string `json:"x" doc:"The key, in base64url"`
+}
+
+// Body is a request or an answer that has nothing else.
+type Body[T any] struct{ Body T }
+
+// Authorization is for routes that read the header themselves; the description has it
+// as a security scheme.
+type Authorization struct {
+	Header string `header:"Authorization" hidden:"true"`
+}
+
+// Origin is where a request comes from, as the gateway tells it.
+type Origin struct {
+	Forwarded string `header:"X-Forwarded-For" hidden:"true"`
+	Agent     string `header:"User-Agent" hidden:"true"`
+}
+
+// LoginInput is a login.
+type LoginInput struct {
+	Origin
+	Body LoginBody
+}
+
+// BasicInput is a login of old clients.
+type BasicInput struct {
+	Authorization
+	Origin
+}
+
+// ChangeInput is a change of a password.
+type ChangeInput struct {
+	Authorization
+	Origin
+	Body ChangeBody
+}
+
+// OneInput names one of several things of a user's.
+type OneInput struct {
+	Authorization
+	ID string `path:"id" maxLength:"64" doc:"Its ID, as in the list"`
+}
+
+// KeySetOutput is the answer with the keys.
+type KeySetOutput struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         KeySet
+}
+
+// Text is an answer of text.
+type Text struct {
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
