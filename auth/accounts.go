@@ -26,18 +26,23 @@ type inputError struct{ field, message string }
 
 func (e *inputError) Error() string { return e.message }
 
-// CreateUser makes an account, whether or not the registration is open. The error
-// wraps [account.ErrTaken], or says in words for people what is wrong.
+// CreateUser makes an account, whether or not the registration is open. Its address
+// counts as verified: whoever may do this knows whose it is. The error wraps
+// [account.ErrTaken], or says in words for people what is wrong.
 func (s *Service) CreateUser(ctx context.Context, email, password, role string) error {
-	_, err := s.create(ctx, email, password, role)
+	a, err := s.newAccount(ctx, email, password, role)
+	if err == nil {
+		a.Verified = s.signer.now()
+		_, err = s.accounts.Create(ctx, a)
+	}
 	if err != nil {
 		return fmt.Errorf("auth: create a user: %w", err)
 	}
 	return nil
 }
 
-// create makes an account. The error may be an *inputError.
-func (s *Service) create(ctx context.Context, email, password, role string) (account.Account, error) {
+// newAccount makes an account that is to be kept. The error may be an *inputError.
+func (s *Service) newAccount(ctx context.Context, email, password, role string) (account.Account, error) {
 	email = strings.TrimSpace(email)
 	if err := mail.CheckAddress(email); err != nil {
 		return account.Account{}, &inputError{"email", err.Error()}
@@ -57,11 +62,7 @@ func (s *Service) create(ctx context.Context, email, password, role string) (acc
 	if err != nil {
 		return account.Account{}, err
 	}
-	a, err := s.accounts.Create(ctx, account.Account{ID: id.String(), Email: email, PasswordHash: hash, Role: role})
-	if err != nil {
-		return account.Account{}, &storeError{err}
-	}
-	return a, nil
+	return account.Account{ID: id.String(), Email: email, PasswordHash: hash, Role: role}, nil
 }
 
 // authenticate finds the account that an address and a password belong to. An
@@ -84,6 +85,8 @@ func (s *Service) authenticate(ctx context.Context, email, password string) (acc
 		return account.Account{}, errCredentials
 	case !a.Locked.IsZero():
 		return account.Account{}, errLocked
+	case s.verification == VerifyLogin && a.Verified.IsZero():
+		return account.Account{}, errUnverified
 	}
 	if fresh != "" {
 		// The login is good without it. If the password has just been changed, the

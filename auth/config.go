@@ -33,6 +33,12 @@ type Config struct {
 	SessionIdle time.Duration
 	// RegistrationClosed leaves the making of accounts to [Service.CreateUser].
 	RegistrationClosed bool
+	// Verification is what needs a verified address. Default [VerifyNothing]. Anything
+	// else needs a Mailer.
+	Verification Verification
+	// PublicURL is the gateway's address as users see it, which links in mails begin
+	// with. Needed with a Mailer.
+	PublicURL string
 	// Password says what a hash costs.
 	Password PasswordParams
 	// Hashes is how many are computed at the same time, each in the memory that
@@ -44,6 +50,19 @@ type Config struct {
 
 	now func() time.Time // for tests
 }
+
+// Verification is what needs an address that was verified by a mail.
+type Verification string
+
+// The kinds of verification.
+const (
+	// VerifyNothing needs it for nothing.
+	VerifyNothing Verification = "nothing"
+	// VerifyJobs needs it to upload: tokens lack [token.ScopeJobsWrite] before.
+	VerifyJobs Verification = "jobs"
+	// VerifyLogin needs it to log in.
+	VerifyLogin Verification = "login"
+)
 
 // PasswordParams are the parameters of argon2id. The zero value stands for those
 // that OWASP's cheat sheet on password storage gives: 19 MiB, 2 passes, 1 lane.
@@ -61,6 +80,9 @@ type PasswordParams struct {
 type Deps struct {
 	// Accounts is required.
 	Accounts Accounts
+	// Mailer sends the mails. nil sends none: addresses are not verified then, and
+	// forgotten passwords not replaced.
+	Mailer Mailer
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
@@ -74,6 +96,8 @@ type Accounts interface {
 	KeyKeeper
 	SessionKeeper
 	SessionEnder
+	MailKeeper
+	MailUser
 }
 
 // AccountFinder finds accounts.
@@ -111,9 +135,33 @@ type SessionEnder interface {
 	// EndSession of a user; [account.ErrNotFound] if he has none of this ID.
 	EndSession(ctx context.Context, user, id string) error
 	EndSessions(ctx context.Context, user, except string) (int, error)
-	// ChangePassword is SetPassword, and ends all sessions for the new one.
-	ChangePassword(ctx context.Context, id, old, hash string, n account.NewSession) error
+	// ChangePassword is SetPassword, ends all sessions for the new one, and tells of it.
+	ChangePassword(ctx context.Context, id, old, hash string, n account.NewSession, m account.NewMail) error
 	PurgeSessions(ctx context.Context) error
+}
+
+// MailKeeper keeps mails until they are sent.
+type MailKeeper interface {
+	// AddMail keeps a mail, unless its address has had too many.
+	AddMail(ctx context.Context, m account.NewMail, limits account.MailLimits) (kept bool, err error)
+	// ClaimMail leases the next mail to be sent; [account.ErrNotFound] if there is none.
+	ClaimMail(ctx context.Context, lease time.Duration) (account.Mail, error)
+	MailSent(ctx context.Context, m account.Mail) error
+	// MailFailed has it tried again after a time, or never if that is 0.
+	MailFailed(ctx context.Context, m account.Mail, again time.Duration, why string) error
+	PurgeMails(ctx context.Context) error
+}
+
+// MailUser does what the secrets in mails are good for; tokens are their digests. The
+// errors wrap [account.ErrNotFound] if one is not good.
+type MailUser interface {
+	// Register makes an account together with the mail to its owner.
+	Register(ctx context.Context, a account.Account, m account.NewMail) error
+	Verify(ctx context.Context, token string) error
+	// Resettable is the account whose password a secret would set.
+	Resettable(ctx context.Context, token string) (account.Account, error)
+	// ResetPassword ends all sessions, and tells of it by a mail.
+	ResetPassword(ctx context.Context, token, hash string, m account.NewMail) error
 }
 
 // KeyKeeper keeps the keys that sign tokens.
@@ -141,6 +189,9 @@ func (c Config) withDefaults() Config {
 	if c.SessionIdle == 0 {
 		c.SessionIdle = min(7*24*time.Hour, c.SessionLifetime)
 	}
+	if c.Verification == "" {
+		c.Verification = VerifyNothing
+	}
 	if c.Password == (PasswordParams{}) {
 		c.Password = PasswordParams{Memory: 19456, Iterations: 2, Parallelism: 1}
 	}
@@ -165,6 +216,8 @@ func (c Config) Validate() error {
 		return errors.New("there are no secrets")
 	case c.TokenLifetime < time.Second || c.TokenLifetime > maxLifetime || c.TokenLifetime%time.Second != 0:
 		return fmt.Errorf("the lifetime of tokens is %v: want whole seconds up to 24 h", c.TokenLifetime)
+	case c.Verification != VerifyNothing && c.Verification != VerifyJobs && c.Verification != VerifyLogin:
+		return fmt.Errorf("the verification is %q: want %s, %s or %s", c.Verification, VerifyNothing, VerifyJobs, VerifyLogin)
 	case c.SessionIdle < c.TokenLifetime || c.SessionLifetime < c.SessionIdle:
 		return fmt.Errorf("a session lasts %v, and %v without use: want no less than a token (%v), and no more than the session", c.SessionLifetime, c.SessionIdle, c.TokenLifetime)
 	case p.Iterations < 1 || p.Parallelism < 1 || p.Memory < 8*uint32(p.Parallelism) || p.Memory > 4<<20:

@@ -9,13 +9,16 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/mail"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
@@ -33,6 +36,7 @@ type fixture struct {
 	db    *sqldb.DB
 	store *accountstore.Store
 	with  *Secrets
+	mails *post
 	log   *testserver.Output
 }
 
@@ -54,10 +58,13 @@ func serve(t *testing.T, change func(*Config, *Deps)) *fixture {
 func serveOn(t *testing.T, on *fixture, change func(*Config, *Deps)) *fixture {
 	t.Helper()
 	db := on.db
-	f := &fixture{t: t, db: db, store: accountstore.New(db), log: &testserver.Output{}}
-	cfg := Config{Secrets: on.with, Password: quick}
+	f := &fixture{t: t, db: db, store: accountstore.New(db), mails: on.mails, log: &testserver.Output{}}
+	if f.mails == nil {
+		f.mails = &post{}
+	}
+	cfg := Config{Secrets: on.with, Password: quick, PublicURL: "https://mp3.example.org/"}
 	deps := Deps{
-		Accounts: f.store, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Accounts: f.store, Mailer: f.mails, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Checks: map[string]httpapi.Check{"database": func(ctx context.Context) error { return db.PingContext(ctx) }},
 	}
 	if change != nil {
@@ -68,10 +75,79 @@ func serveOn(t *testing.T, on *fixture, change func(*Config, *Deps)) *fixture {
 		t.Fatal(err)
 	}
 	f.with = cfg.Secrets
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	if deps.Accounts == Accounts(f.store) { // what is in another's place need not do for mails
+		wg.Go(func() {
+			if err := f.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(func() { stop(); wg.Wait() })
 	server := httptest.NewServer(f.Handler())
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	return f
+}
+
+// post is a mail server that keeps what it is sent.
+type post struct {
+	mu   sync.Mutex
+	sent []mail.Message
+	fail error // what Send answers, if it is set
+}
+
+func (p *post) Send(_ context.Context, m mail.Message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return p.fail
+	}
+	p.sent = append(p.sent, m)
+	return nil
+}
+
+func (p *post) set(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
+}
+
+// to returns the mails that an address has had.
+func (p *post) to(email string) (mails []mail.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.sent {
+		if strings.EqualFold(m.To, email) {
+			mails = append(mails, m)
+		}
+	}
+	return mails
+}
+
+// mail waits for the nth mail to an address, from 1, and returns it.
+func (f *fixture) mail(email string, n int) mail.Message {
+	f.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		if mails := f.mails.to(email); len(mails) >= n {
+			return mails[n-1]
+		}
+		if time.Now().After(deadline) {
+			f.t.Fatalf("no mail %d to %s came:\n%s", n, email, f.log)
+		}
+	}
+}
+
+// linkToken returns the token in the link of a mail.
+func linkToken(t *testing.T, m mail.Message) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(m.Text, "?token=")
+	if !ok {
+		t.Fatalf("there is no link in %s", m.Text)
+	}
+	secret, _, _ := strings.Cut(rest, "\n")
+	return secret
 }
 
 // answer of the service.
@@ -141,12 +217,14 @@ type m map[string]any
 func (f *fixture) register(email, password string) string {
 	f.t.Helper()
 	a := f.post("/v1/auth/register", m{"email": email, "password": password})
-	if a.status != http.StatusCreated {
+	if a.status != http.StatusAccepted {
 		f.t.Fatalf("register %s: %d %s", email, a.status, a.body)
 	}
-	var got accountapi.Registered
-	a.decode(f.t, &got)
-	return got.ID
+	made, err := f.store.ByEmail(f.t.Context(), email)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return made.ID
 }
 
 // login returns an access token.

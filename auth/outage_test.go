@@ -23,9 +23,16 @@ func TestOutage(t *testing.T) {
 		"basic":      func() answer { return f.do("POST", "/login", "", basic(email, password)) },
 		"refresh":    func() answer { return f.post("/v1/auth/refresh", m{"refresh_token": in.RefreshToken}) },
 		"logout":     func() answer { return f.post("/v1/auth/logout", m{"refresh_token": in.RefreshToken}) },
-		"sessions":   func() answer { return f.do("GET", "/v1/auth/sessions", "", bearer(raw)) },
-		"end":        func() answer { return f.do("DELETE", "/v1/auth/sessions/x", "", bearer(raw)) },
-		"end all":    func() answer { return f.do("DELETE", "/v1/auth/sessions", "", bearer(raw)) },
+		"verify":     func() answer { return f.post("/v1/auth/verify", m{"token": "x"}) },
+		"send":       func() answer { return f.post("/v1/auth/verify/send", m{"email": email}) },
+		"forgotten":  func() answer { return f.post("/v1/auth/reset/send", m{"email": email}) },
+		"reset":      func() answer { return f.post("/v1/auth/reset", m{"token": "x", "password": password}) },
+		"a page": func() answer {
+			return f.do("POST", "/v1/auth/pages/verify", "token=x", "Content-Type: application/x-www-form-urlencoded")
+		},
+		"sessions": func() answer { return f.do("GET", "/v1/auth/sessions", "", bearer(raw)) },
+		"end":      func() answer { return f.do("DELETE", "/v1/auth/sessions/x", "", bearer(raw)) },
+		"end all":  func() answer { return f.do("DELETE", "/v1/auth/sessions", "", bearer(raw)) },
 		"change": func() answer {
 			return f.do("POST", "/v1/auth/password", `{"current_password":"x","new_password":"y"}`, bearer(raw))
 		},

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
@@ -28,14 +27,21 @@ func (e *storeError) Unwrap() error { return e.error }
 func problemOf(err error) *httpapi.Problem {
 	var in *inputError
 	var store *storeError
+	var p *httpapi.Problem
 	switch {
+	case errors.As(err, &p):
+		return p
 	case errors.As(err, &in):
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, "invalid_input", "validation failed").
 			WithField("body."+in.field, in.message)
-	case errors.Is(err, account.ErrTaken):
-		return httpapi.NewProblem(http.StatusConflict, "email_taken", "There is an account with this e-mail address already.")
 	case errors.Is(err, errCredentials):
 		return httpapi.NewProblem(http.StatusUnauthorized, "bad_credentials", "The e-mail address or the password is wrong.")
+	case errors.Is(err, errUnverified):
+		return httpapi.NewProblem(http.StatusForbidden, "email_unverified", "Confirm your e-mail address first: open the link in the mail that was sent to it, or ask for another.")
+	case errors.Is(err, errMailToken):
+		return httpapi.NewProblem(http.StatusGone, "mail_link_over", "This link was used, has expired, or was not copied whole. Ask for another mail.")
+	case errors.Is(err, errNoMails):
+		return httpapi.NewProblem(http.StatusNotImplemented, "no_mails", "This service sends no mails. Ask its administrators.")
 	case errors.Is(err, errPassword):
 		return httpapi.NewProblem(http.StatusForbidden, "wrong_password", "The password is wrong.")
 	case errors.Is(err, errSession):

@@ -14,23 +14,13 @@ import (
 func (s *Service) routes() *http.ServeMux {
 	mux, api := httpapi.NewAPI("mp3lathe auth", "1", "Accounts and access tokens of mp3lathe.")
 	accountapi.Register(api, accountapi.Handlers{
-		Register: s.register, Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, ChangePassword: s.changePassword,
+		Register: s.register, SendVerification: s.sendVerification, Verify: s.verifyAddress, SendReset: s.sendReset, Reset: s.resetPassword,
+		Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, ChangePassword: s.changePassword,
 		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
 		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})
+	s.pages(mux)
 	return mux
-}
-
-func (s *Service) register(ctx context.Context, in *accountapi.Body[accountapi.Credentials]) (*accountapi.Body[accountapi.Registered], error) {
-	if !s.anybody {
-		return nil, httpapi.NewProblem(http.StatusForbidden, "registration_closed", "Accounts are made by the administrators here.")
-	}
-	a, err := s.create(ctx, in.Body.Email, in.Body.Password, token.RoleUser)
-	if err != nil {
-		return nil, problemOf(err)
-	}
-	httpapi.SetUser(ctx, a.ID)
-	return &accountapi.Body[accountapi.Registered]{Body: accountapi.Registered{ID: a.ID, Email: a.Email}}, nil
 }
 
 // basicLogin answers with an access token that cannot be renewed: its session ends with
@@ -60,7 +50,7 @@ func (s *Service) basicToken(ctx context.Context, email, password string, from a
 	if err != nil {
 		return "", err
 	}
-	return s.signer.sign(ctx, a, n.ID, scopesOf(a))
+	return s.signer.sign(ctx, a, n.ID, s.signer.scopesOf(a))
 }
 
 func (s *Service) validate(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Validated], error) {

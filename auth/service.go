@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
@@ -29,6 +30,11 @@ type Service struct {
 	handler  http.Handler
 
 	sessionLifetime, sessionIdle time.Duration
+
+	mailer       Mailer // nil: none are sent
+	publicURL    string
+	verification Verification
+	woken        chan struct{}
 }
 
 // New returns a service. It starts nothing that would have to be stopped.
@@ -40,15 +46,22 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if deps.Accounts == nil {
 		return nil, errors.New("auth: there is no store of accounts")
 	}
+	switch {
+	case deps.Mailer != nil && cfg.PublicURL == "":
+		return nil, errors.New("auth: there is no address for the links in mails")
+	case deps.Mailer == nil && cfg.Verification != VerifyNothing:
+		return nil, errors.New("auth: addresses cannot be verified without mails")
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
 		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, secrets: cfg.Secrets, logger: deps.Logger,
 		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle,
+		mailer: deps.Mailer, publicURL: strings.TrimRight(cfg.PublicURL, "/"), verification: cfg.Verification, woken: make(chan struct{}, 1),
 		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},
 	}
-	s.signer = &signer{keys: s.keys, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}
+	s.signer = &signer{keys: s.keys, verification: cfg.Verification, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}
 	var err error
 	if s.hasher, err = newHasher(cfg); err != nil {
 		return nil, fmt.Errorf("auth: %w", err)

@@ -133,7 +133,7 @@ func (s *Service) begin(ctx context.Context, email, password string, from accoun
 // grant answers with an access token and a refresh token of a session that may last for
 // a time.
 func (s *Service) grant(ctx context.Context, a account.Account, session string, t refreshToken, left time.Duration) (*accountapi.Body[accountapi.LoggedIn], error) {
-	raw, err := s.signer.sign(ctx, a, session, scopesOf(a))
+	raw, err := s.signer.sign(ctx, a, session, s.signer.scopesOf(a))
 	if err != nil {
 		return nil, problemOf(err)
 	}
@@ -249,7 +249,7 @@ func (s *Service) me(ctx context.Context, in *accountapi.Authorization) (*accoun
 	if err != nil {
 		return nil, err
 	}
-	return &accountapi.Body[accountapi.Me]{Body: accountapi.Me{ID: h.account.ID, Email: h.account.Email, Roles: rolesOf(h.account)}}, nil
+	return &accountapi.Body[accountapi.Me]{Body: accountapi.Me{ID: h.account.ID, Email: h.account.Email, Verified: !h.account.Verified.IsZero(), Roles: rolesOf(h.account)}}, nil
 }
 
 func (s *Service) sessions(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Sessions], error) {
@@ -329,11 +329,16 @@ func (s *Service) changePassword(ctx context.Context, in *accountapi.ChangeInput
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	switch err := s.accounts.ChangePassword(ctx, h.account.ID, h.account.PasswordHash, hash, n); {
+	m, err := s.newMail(account.MailChanged, h.account.ID, h.account.Email)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	switch err := s.accounts.ChangePassword(ctx, h.account.ID, h.account.PasswordHash, hash, n, m); {
 	case errors.Is(err, account.ErrConflict):
 		return nil, httpapi.NewProblem(409, "conflict", "The account has just been changed by somebody else. Try again.")
 	case err != nil:
 		return nil, problemOf(&storeError{err})
 	}
+	s.wake()
 	return s.grant(ctx, h.account, n.ID, t, n.Lifetime)
 }

@@ -15,19 +15,21 @@ import (
 
 // signer makes access tokens.
 type signer struct {
-	keys     *keyring
-	issuer   string
-	audience string
-	lifetime time.Duration
-	now      func() time.Time
+	keys         *keyring
+	verification Verification
+	issuer       string
+	audience     string
+	lifetime     time.Duration
+	now          func() time.Time
 }
 
 // accessClaims is the JSON in an access token. Package token reads it.
 type accessClaims struct {
 	jwt.RegisteredClaims
-	Email string   `json:"email"`
-	Roles []string `json:"roles"`
-	Scope string   `json:"scope"`
+	Email    string   `json:"email"`
+	Verified bool     `json:"email_verified"`
+	Roles    []string `json:"roles"`
+	Scope    string   `json:"scope"`
 	// Session is "sid" as in OpenID Connect.
 	Session string `json:"sid,omitempty"`
 }
@@ -49,7 +51,7 @@ func (s *signer) sign(ctx context.Context, a account.Account, session string, sc
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
-		Email: a.Email, Roles: rolesOf(a), Scope: strings.Join(scopes, " "), Session: session,
+		Email: a.Email, Verified: !a.Verified.IsZero(), Roles: rolesOf(a), Scope: strings.Join(scopes, " "), Session: session,
 	})
 	t.Header["kid"] = key.id
 	t.Header["typ"] = "at+jwt" // RFC 9068
@@ -69,8 +71,11 @@ func rolesOf(a account.Account) []string {
 }
 
 // scopesOf returns all scopes that the user of an account may have.
-func scopesOf(a account.Account) []string {
-	scopes := []string{token.ScopeAccount, token.ScopeJobsRead, token.ScopeJobsWrite}
+func (s *signer) scopesOf(a account.Account) []string {
+	scopes := []string{token.ScopeAccount, token.ScopeJobsRead}
+	if s.verification != VerifyJobs || !a.Verified.IsZero() {
+		scopes = append(scopes, token.ScopeJobsWrite)
+	}
 	if a.Role == token.RoleAdmin {
 		scopes = append(scopes, token.ScopeAdmin)
 	}

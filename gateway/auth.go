@@ -67,7 +67,28 @@ func (g *Gateway) userOf(r *http.Request) (user, *httpapi.Problem) {
 	if err != nil {
 		return user{}, tokenTrouble(err)
 	}
-	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin), until: c.Expires}, nil
+	if p := allowed(c, r.Method); p != nil {
+		return user{}, p
+	}
+	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin) && c.May(token.ScopeAdmin), until: c.Expires}, nil
+}
+
+// allowed says what a token lacks for a request: to look takes another scope than to
+// change something.
+func allowed(c token.Claims, method string) *httpapi.Problem {
+	scope := token.ScopeJobsWrite
+	if method == http.MethodGet || method == http.MethodHead {
+		scope = token.ScopeJobsRead
+	}
+	if c.May(scope) {
+		return nil
+	}
+	p := httpapi.NewProblem(http.StatusForbidden, "insufficient_scope", "This token is not good for this: it lacks the scope "+scope+".")
+	if scope == token.ScopeJobsWrite && c.May(token.ScopeAccount) && !c.Verified {
+		// A login has all scopes but for this reason.
+		p = httpapi.NewProblem(http.StatusForbidden, "email_unverified", "Confirm your e-mail address first: open the link in the mail that was sent to it, or ask for another.")
+	}
+	return p.WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe", error="insufficient_scope", scope="`+scope+`"`)
 }
 
 func tokenTrouble(err error) *httpapi.Problem {

@@ -340,8 +340,12 @@ func (passes) Verify(_ context.Context, raw string) (token.Claims, error) {
 	case "keyless":
 		return token.Claims{}, fmt.Errorf("%w: %w", token.ErrUnavailable, errDown)
 	}
-	c := token.Claims{Subject: "user-" + raw, Email: raw + "@example.org", Roles: []string{token.RoleUser}, Expires: time.Now().Add(tokenLife)}
-	switch raw {
+	name, scopes, limited := strings.Cut(raw, "/") // "root/jobs:read" has that scope alone
+	c := token.Claims{Subject: "user-" + name, Email: name + "@example.org", Roles: []string{token.RoleUser}, Scopes: strings.Split(scopes, "+"), Expires: time.Now().Add(tokenLife)}
+	if !limited {
+		c.Scopes = []string{token.ScopeAccount, token.ScopeJobsRead, token.ScopeJobsWrite, token.ScopeAdmin}
+	}
+	switch name {
 	case "root":
 		c.Roles = append(c.Roles, token.RoleAdmin)
 	case "brief":

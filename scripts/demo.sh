@@ -52,8 +52,7 @@ show "curl $url/v1/auth/register --json '{\"email\": \"$email\", \"password\": \
 account="{\"email\": \"$email\", \"password\": \"$password\"}"
 status=$(curl -sS -o "$data/answer" -w '%{http_code}' -H 'Content-Type: application/json' -d "$account" "$url/v1/auth/register")
 case $status in
-201) cat "$data/answer" ;;
-409) echo "(there is this account already, from an earlier demo)" ;;
+202) cat "$data/answer" ;;
 *) cat "$data/answer" >&2; die "registration failed" ;;
 esac
 show "curl $url/v1/auth/login --json '{\"email\": \"$email\", \"password\": \"...\"}'"

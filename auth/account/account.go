@@ -34,6 +34,9 @@ type Account struct {
 	Role string
 	// Created is when it was made.
 	Created time.Time
+	// Verified is when its owner has shown that he reads the mail of its address; zero
+	// if he has not.
+	Verified time.Time
 	// Locked is when it was locked; zero if it is not. Nobody can log in to a
 	// locked account.
 	Locked time.Time

@@ -132,13 +132,6 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 
 // serve runs all services until ctx is done.
 func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataFolder, settings serveSettings) error {
-	accounts, err := p.NewAuth(settings.auth)
-	if err != nil {
-		return err
-	}
-	if err := accounts.Prepare(ctx); err != nil {
-		return err
-	}
 	front, err := app.Listen(ctx, "listen", c.Listen)
 	if err != nil {
 		return err
@@ -157,6 +150,14 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	}
 	defer verifier.Close()
 	settings.gateway.PublicURL = cmp.Or(c.PublicURL, local)
+	settings.auth.PublicURL = settings.gateway.PublicURL
+	accounts, err := p.NewAuth(settings.auth, settings.notifier.Mailer)
+	if err != nil {
+		return err
+	}
+	if err := accounts.Prepare(ctx); err != nil {
+		return err
+	}
 	links, err := link.New(settings.gateway.PublicURL, d.linkKeys...)
 	if err != nil {
 		return err

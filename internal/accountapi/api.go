@@ -18,6 +18,10 @@ const maxBody = 4 << 10
 // Handlers of the routes.
 type Handlers struct {
 	Register         func(context.Context, *Body[Credentials]) (*Body[Registered], error)
+	SendVerification func(context.Context, *Body[EmailBody]) (*Body[Registered], error)
+	Verify           func(context.Context, *Body[TokenBody]) (*struct{}, error)
+	SendReset        func(context.Context, *Body[EmailBody]) (*Body[Registered], error)
+	Reset            func(context.Context, *Body[ResetBody]) (*struct{}, error)
 	Login            func(context.Context, *LoginInput) (*Body[LoggedIn], error)
 	Refresh          func(context.Context, *Body[RefreshBody]) (*Body[LoggedIn], error)
 	Logout           func(context.Context, *Body[RefreshBody]) (*struct{}, error)
@@ -45,12 +49,35 @@ func Register(api huma.API, h Handlers) {
 	bearer := []map[string][]string{{"bearer": {}}}
 
 	huma.Register(api, huma.Operation{
-		OperationID: "register", Method: http.MethodPost, Path: "/v1/auth/register", DefaultStatus: http.StatusCreated,
+		OperationID: "register", Method: http.MethodPost, Path: "/v1/auth/register", DefaultStatus: http.StatusAccepted,
 		Summary: "Make an account", MaxBodyBytes: maxBody,
-		Description: "The problem's code is email_taken if there is an account with the address, and registration_closed " +
-			"if accounts are not to be had.",
-		Errors: []int{400, 403, 409, 413, 415, 422, 503, 507},
+		Description: "Answers alike whether there is an account with the address already: a mail tells its owner. " +
+			"The problem's code is registration_closed if accounts are not to be had.",
+		Errors: []int{400, 403, 413, 415, 422, 503, 507},
 	}, h.Register)
+	huma.Register(api, huma.Operation{
+		OperationID: "send-verification", Method: http.MethodPost, Path: "/v1/auth/verify/send", DefaultStatus: http.StatusAccepted,
+		Summary: "Send the mail that verifies an address, again", MaxBodyBytes: maxBody,
+		Description: "Answers alike whether there is an account of the address, and whether it has had enough mails.",
+		Errors:      []int{400, 413, 415, 422, 501, 503, 507},
+	}, h.SendVerification)
+	huma.Register(api, huma.Operation{
+		OperationID: "verify", Method: http.MethodPost, Path: "/v1/auth/verify", DefaultStatus: http.StatusNoContent,
+		Summary: "Verify an address by the token in a mail", MaxBodyBytes: maxBody,
+		Errors: []int{400, 410, 413, 415, 422, 503, 507},
+	}, h.Verify)
+	huma.Register(api, huma.Operation{
+		OperationID: "send-reset", Method: http.MethodPost, Path: "/v1/auth/reset/send", DefaultStatus: http.StatusAccepted,
+		Summary: "Send a mail that sets a new password", MaxBodyBytes: maxBody,
+		Description: "Answers alike whether there is an account of the address, and whether it has had enough mails.",
+		Errors:      []int{400, 413, 415, 422, 501, 503, 507},
+	}, h.SendReset)
+	huma.Register(api, huma.Operation{
+		OperationID: "reset", Method: http.MethodPost, Path: "/v1/auth/reset", DefaultStatus: http.StatusNoContent,
+		Summary: "Set a new password by the token in a mail", MaxBodyBytes: maxBody,
+		Description: "The token is good once. All sessions of the user end, and the address counts as verified.",
+		Errors:      []int{400, 410, 413, 415, 422, 503, 507},
+	}, h.Reset)
 	huma.Register(api, huma.Operation{
 		OperationID: "login", Method: http.MethodPost, Path: "/v1/auth/login",
 		Summary: "Get an access token", MaxBodyBytes: maxBody,

@@ -15,10 +15,26 @@ type LoginBody struct {
 	Password string `json:"password" doc:"Its password"`
 }
 
-// Registered answers a registration.
+// Registered answers a registration, and the wish for a mail: alike whether there is an
+// account of the address.
 type Registered struct {
-	ID    string `json:"id" doc:"The account's ID"`
-	Email string `json:"email" doc:"Its e-mail address, as given"`
+	Email string `json:"email" doc:"The e-mail address, as given; a mail to it says more"`
+}
+
+// EmailBody names an account.
+type EmailBody struct {
+	Email string `json:"email" maxLength:"300" example:"ada@example.org" doc:"The address of the account"`
+}
+
+// TokenBody has the token in the link of a mail.
+type TokenBody struct {
+	Token string `json:"token" doc:"The token in the mail's link"`
+}
+
+// ResetBody sets a password.
+type ResetBody struct {
+	Token    string `json:"token" doc:"The token in the mail's link"`
+	Password string `json:"password" doc:"The new password, under the rules of the registration"`
 }
 
 // LoggedIn answers a login.
@@ -60,9 +76,11 @@ type Session struct {
 
 // Me tells whose an access token is.
 type Me struct {
-	ID    string   `json:"id" doc:"The account's ID"`
-	Email string   `json:"email" doc:"Its e-mail address, as given"`
-	Roles []string `json:"roles" nullable:"false" doc:"What its user may be: user, admin"`
+	ID    string `json:"id" doc:"The account's ID"`
+	Email string `json:"email" doc:"Its e-mail address, as given"`
+	// Verified as in OpenID Connect.
+	Verified bool     `json:"email_verified" doc:"Whether its owner has confirmed the address by a mail"`
+	Roles    []string `json:"roles" nullable:"false" doc:"What its user may be: user, admin"`
 }
 
 // Validated is what a token says, in the names of JWT, and in those that clients of

@@ -231,10 +231,12 @@ func (s *Store) exec(ctx context.Context, query string, args ...any) (n int64, e
 	return n, err
 }
 
-// ChangePassword replaces the hash old of an account by another, as [Store.SetPassword]
-// does, ends all its sessions, and begins the one that is given, all or nothing.
-func (s *Store) ChangePassword(ctx context.Context, id, old, hash string, n account.NewSession) error {
+// ChangePassword replaces the hash old of an account by another, ends all its sessions,
+// begins the one that is given, and keeps a mail that tells of it, all or nothing. The
+// error is [account.ErrConflict] if the account has another hash than old.
+func (s *Store) ChangePassword(ctx context.Context, id, old, hash string, n account.NewSession, m account.NewMail) error {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		// The row is locked by that.
 		r, err := tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", hash, id, old)
 		if err != nil {
 			return err
@@ -242,7 +244,7 @@ func (s *Store) ChangePassword(ctx context.Context, id, old, hash string, n acco
 		if found, err := r.RowsAffected(); err != nil || found == 0 {
 			return errors.Join(err, account.ErrConflict)
 		}
-		if _, err := tx.ExecContext(ctx, "UPDATE sessions SET ended_at = "+s.db.Now()+" WHERE user_id = ? AND "+s.live(), id); err != nil {
+		if err := s.setPassword(ctx, tx, id, hash, m); err != nil {
 			return err
 		}
 		return s.createSession(ctx, tx, n)

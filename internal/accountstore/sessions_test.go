@@ -265,8 +265,9 @@ func TestChangePassword(t *testing.T) {
 			for i := range 4 {
 				n := newSession(t, a.ID)
 				n.Family = fmt.Sprint("change", round, i)
+				m := newMail(t, account.MailChanged, a, "")
 				wg.Go(func() {
-					switch err := s.ChangePassword(ctx, a.ID, old, fmt.Sprint("hash", round, i), n); {
+					switch err := s.ChangePassword(ctx, a.ID, old, fmt.Sprint("hash", round, i), n, m); {
 					case err == nil:
 						done.Add(1)
 						hash.Store(fmt.Sprint("hash", round, i))
@@ -299,7 +300,7 @@ func TestChangePassword(t *testing.T) {
 		n := newSession(t, a.ID)
 		n.ID = "an ID that is by far too long for the column, which makes it fail at the end"
 		if db.Dialect() == sqldb.MySQL {
-			if err := s.ChangePassword(ctx, a.ID, old, "half", n); err == nil {
+			if err := s.ChangePassword(ctx, a.ID, old, "half", n, newMail(t, account.MailChanged, a, "")); err == nil {
 				t.Error("a session that cannot be kept")
 			}
 			if got, err := s.ByID(ctx, a.ID); err != nil || got.PasswordHash != old {

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
@@ -33,31 +32,38 @@ type Store struct{ db *sqldb.DB }
 // The caller closes the database.
 func New(db *sqldb.DB) *Store { return &Store{db} }
 
-// Create makes an account and returns it with the time of its making, which is the
-// database's. The error is [account.ErrTaken] if an account has the address.
+// Create makes an account and returns it with the times of its making, which are the
+// database's; its address counts as verified if Verified is set. The error is
+// [account.ErrTaken] if an account has the address.
 func (s *Store) Create(ctx context.Context, a account.Account) (account.Account, error) {
-	ctx, cancel := s.db.Bound(ctx)
-	defer cancel()
-	err := s.db.Retry(ctx, func() error {
-		_, err := s.db.ExecContext(ctx, `INSERT INTO users (id, email, email_key, password_hash, role, created_at)
-			VALUES (?, ?, ?, ?, ?, `+s.db.Now()+`)`,
-			a.ID, a.Email, account.EmailKey(a.Email), a.PasswordHash, a.Role)
+	err := s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error { return s.create(ctx, tx, a) })
+	if err != nil {
+		return account.Account{}, fmt.Errorf("accountstore: create: %w", s.taken(ctx, err, a))
+	}
+	return s.ByID(ctx, a.ID)
+}
+
+func (s *Store) create(ctx context.Context, tx *sql.Tx, a account.Account) error {
+	verified := "NULL"
+	if !a.Verified.IsZero() {
+		verified = s.db.Now()
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, email_key, password_hash, role, created_at, verified_at)
+		VALUES (?, ?, ?, ?, ?, `+s.db.Now()+", "+verified+")",
+		a.ID, a.Email, account.EmailKey(a.Email), a.PasswordHash, a.Role)
+	return err
+}
+
+// taken says of a row that was refused as a duplicate whether it is for the address.
+func (s *Store) taken(ctx context.Context, err error, a account.Account) error {
+	if !sqldb.IsDuplicate(err) {
 		return err
-	})
-	if sqldb.IsDuplicate(err) {
-		// IDs are made to be unique: it is the address, but that can be asked.
-		if _, found := s.one(ctx, "email_key", account.EmailKey(a.Email)); found == nil {
-			err = account.ErrTaken
-		}
 	}
-	if err != nil {
-		return account.Account{}, fmt.Errorf("accountstore: create: %w", err)
+	// IDs are made to be unique: it is the address, but that can be asked.
+	if _, found := s.ByEmail(ctx, a.Email); found == nil {
+		return account.ErrTaken
 	}
-	made, err := s.one(ctx, "id", a.ID)
-	if err != nil {
-		return account.Account{}, fmt.Errorf("accountstore: create: %w", err)
-	}
-	return made, nil
+	return err
 }
 
 // ByID returns the account of an ID, or [account.ErrNotFound].
@@ -102,22 +108,25 @@ func (s *Store) SetPassword(ctx context.Context, id, old, hash string) error {
 // one returns the account that has a value in a column with unique values.
 func (s *Store) one(ctx context.Context, column, value string) (account.Account, error) {
 	var (
-		a       account.Account
-		created int64
-		locked  sql.NullInt64
+		a                account.Account
+		created          int64
+		locked, verified sql.NullInt64
 	)
-	err := s.db.QueryRowContext(ctx, `SELECT id, email, password_hash, role, created_at, locked_at
+	err := s.db.QueryRowContext(ctx, `SELECT id, email, password_hash, role, created_at, locked_at, verified_at
 		FROM users WHERE `+column+` = ?`, value).
-		Scan(&a.ID, &a.Email, &a.PasswordHash, &a.Role, &created, &locked)
+		Scan(&a.ID, &a.Email, &a.PasswordHash, &a.Role, &created, &locked, &verified)
 	if errors.Is(err, sql.ErrNoRows) {
 		return account.Account{}, account.ErrNotFound
 	}
 	if err != nil {
 		return account.Account{}, err
 	}
-	a.Created = time.UnixMicro(created).UTC()
+	a.Created = at(created)
 	if locked.Valid {
-		a.Locked = time.UnixMicro(locked.Int64).UTC()
+		a.Locked = at(locked.Int64)
+	}
+	if verified.Valid {
+		a.Verified = at(verified.Int64)
 	}
 	return a, nil
 }

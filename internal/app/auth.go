@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mp3lathe/mp3lathe/auth"
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
@@ -25,6 +27,7 @@ type AuthFlags struct {
 	SessionLifetime time.Duration `group:"Service:" placeholder:"TIME" default:"720h" env:"MP3LATHE_SESSION_LIFETIME" help:"How long a login lasts at most; then the password is asked for again."`
 	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
 	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
+	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login."`
 }
 
 // Check returns the settings of the service, without those that other flags make.
@@ -38,6 +41,7 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	return auth.Config{
 		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime,
 		SessionLifetime: c.SessionLifetime, SessionIdle: c.SessionIdle, RegistrationClosed: c.Registration == "closed",
+		Verification: auth.Verification(c.Verification),
 	}
 }
 
@@ -67,9 +71,11 @@ type AuthCLI struct {
 }
 
 type authCmd struct {
-	Listen string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	Listen    string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
 	AuthKeyFlags
 	AuthFlags
+	MailFlags
 	DatabaseFlags
 	LogFlags
 }
@@ -80,12 +86,17 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	f.Address("listen", c.Listen)
 	cfg := c.AuthFlags.Check(&f)
 	cfg.Secrets = c.AuthKeyFlags.Check(&f)
+	mailer := c.mailer(&f)
+	cfg.PublicURL = c.PublicURL
 	url := c.DatabaseFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}
 	return std.Service(c.LogFlags, "auth", func(p *Parts) error { return p.OpenAccounts(ctx, url) }, func(p *Parts) error {
-		s, err := p.NewAuth(cfg)
+		if mailer == nil {
+			p.Log.Warn("there is no mail server (--smtp): addresses are not confirmed, and who has forgotten his password gets no new one")
+		}
+		s, err := p.NewAuth(cfg, mailer)
 		if err != nil {
 			return err
 		}
@@ -98,6 +109,21 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 		}
 		return p.Auth(ctx, l, s)
 	})
+}
+
+// mailer returns the sender of mails; nil if there is none.
+func (c *authCmd) mailer(f *Faults) auth.Mailer {
+	sender := c.MailFlags.Check(f, c.Verification != string(auth.VerifyNothing))
+	switch {
+	case c.PublicURL != "":
+		CheckPublicURL(f, c.PublicURL)
+	case c.SMTP != "":
+		f.Add("public-url", "is not set, but there is a mail server")
+	}
+	if sender == nil {
+		return nil // and no interface around it
+	}
+	return sender
 }
 
 type keygenCmd struct{}
@@ -147,7 +173,7 @@ func onAccounts(ctx context.Context, url string, secrets *auth.Secrets, f func(*
 	if err := p.OpenAccounts(ctx, url); err != nil {
 		return err
 	}
-	s, err := p.NewAuth(auth.Config{Secrets: secrets})
+	s, err := p.NewAuth(auth.Config{Secrets: secrets}, nil)
 	if err != nil {
 		return err
 	}
@@ -198,14 +224,18 @@ func (p *Parts) OpenAccounts(ctx context.Context, url string) error {
 }
 
 // NewAuth makes the auth service on the open database, which has tables of accounts.
-func (p *Parts) NewAuth(cfg auth.Config) (*auth.Service, error) {
+// mailer may be nil.
+func (p *Parts) NewAuth(cfg auth.Config, mailer auth.Mailer) (*auth.Service, error) {
 	return auth.New(cfg, auth.Deps{
-		Accounts: accountstore.New(p.DB), Checks: map[string]httpapi.Check{"database": p.DB.PingContext}, Logger: p.Log,
+		Accounts: accountstore.New(p.DB), Mailer: mailer, Checks: map[string]httpapi.Check{"database": p.DB.PingContext}, Logger: p.Log,
 	})
 }
 
-// Auth serves the auth service on l until ctx is done.
+// Auth serves the auth service on l, and sends its mails, until ctx is done.
 func (p *Parts) Auth(ctx context.Context, l net.Listener, s *auth.Service) error {
 	p.Log.Info("auth is served", "address", l.Addr().String())
-	return httpapi.Serve(ctx, l, s.Handler(), p.Log, httpapi.ServerConfig{})
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.Run(gctx) })
+	g.Go(func() error { return httpapi.Serve(gctx, l, s.Handler(), p.Log, httpapi.ServerConfig{}) })
+	return g.Wait()
 }

@@ -114,6 +114,9 @@ func TestWrongSettings(t *testing.T) {
 		{&AuthCLI{}, authArgs, "--token-lifetime=1500ms", []string{"--token-lifetime (MP3LATHE_TOKEN_LIFETIME) is 1.5s: want whole seconds"}},
 		{&AuthCLI{}, authArgs, "--session-lifetime=1m --session-idle=2m", []string{
 			"--session-lifetime (MP3LATHE_SESSION_LIFETIME) is 1m: want 15m or more", "--session-idle (MP3LATHE_SESSION_IDLE) is 2m: want 1m to 1m"}},
+		{&AuthCLI{}, authArgs, "--smtp=mail.example.org", []string{"--public-url (MP3LATHE_PUBLIC_URL) is not set, but there is a mail server"}},
+		{&AuthCLI{}, authArgs, "--verification=jobs", []string{"--smtp (MP3LATHE_SMTP) is not set"}},
+		{&AuthCLI{}, authArgs, "--public-url=x", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong"}},
 		{&AuthCLI{}, authArgs, "--session-idle=721h", []string{"--session-idle (MP3LATHE_SESSION_IDLE) is 721h: want 15m to 720h"}},
 		{&AuthCLI{}, authArgs, "--auth-key-file=" + short, []string{"--auth-key (MP3LATHE_AUTH_KEY) is wrong: key 1 has 9 bytes; want at least 32"}},
 		{&AuthCLI{}, authArgs, "--auth-key-file=/nowhere", []string{"--auth-key-file (MP3LATHE_AUTH_KEY_FILE) names a file that cannot be read: /nowhere: no such file"}},

@@ -58,7 +58,7 @@ func TestRestart(t *testing.T) {
 					t.Errorf("%s: %d bytes, want %d: %v", id, len(b), j.Result.Bytes, err)
 				}
 			}
-			eventually(t, time.Minute, "a mail for each", func() bool { return len(s.mails()) >= len(ids) })
+			eventually(t, time.Minute, "a mail for each", func() bool { return len(s.jobMails()) >= len(ids) })
 			s.services[0].stop(t)
 		})
 	}

@@ -113,13 +113,15 @@ func fleet(t *testing.T) *system {
 		must(t, err)
 		return b
 	}
+	mail := []string{
+		"--smtp", smtp.Address(), "--smtp-user", "mp3", "--smtp-password-file", file("smtp", smtpPassword), "--smtp-ca", file("ca.pem", string(smtp.CertPEM())),
+		"--mail-from", "mp3lathe <mp3lathe@example.org>",
+	}
 	s.services = []*service{
-		run(t, "auth", env, "--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())),
+		run(t, "auth", env, append([]string{"--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())}, mail...)...),
 		run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind),
 		run(t, "worker", env),
-		run(t, "notifier", env, "--smtp", smtp.Address(), "--smtp-user", "mp3",
-			"--smtp-password-file", file("smtp", smtpPassword), "--smtp-ca", file("ca.pem", string(smtp.CertPEM())),
-			"--mail-from", "mp3lathe <mp3lathe@example.org>"),
+		run(t, "notifier", env, mail...),
 	}
 	s.wait(t)
 	return s
@@ -195,6 +197,16 @@ func (s *system) wait(t *testing.T) {
 	})
 }
 
+// jobMails are the mails that tell of jobs.
+func (s *system) jobMails() (about []string) {
+	for _, m := range s.mails() {
+		if sub := subject(m); strings.Contains(sub, "is ready") || strings.Contains(sub, "could not be converted") {
+			about = append(about, m)
+		}
+	}
+	return about
+}
+
 // user makes a user and logs in.
 func (s *system) user(t *testing.T, email string) *client.Client {
 	t.Helper()
@@ -251,8 +263,8 @@ func (s *system) batch(t *testing.T, n int) {
 		t.Errorf("only %d of %d files became jobs", len(ended), n)
 	}
 
-	eventually(t, time.Minute, "a mail for each job", func() bool { return len(s.mails()) >= mails })
-	all := s.mails()
+	eventually(t, time.Minute, "a mail for each job", func() bool { return len(s.jobMails()) >= mails })
+	all := s.jobMails()
 	if len(all) != mails {
 		t.Errorf("%d mails for %d jobs", len(all), mails)
 	}
