@@ -83,6 +83,9 @@ type Deps struct {
 	// Mailer sends the mails. nil sends none: addresses are not verified then, and
 	// forgotten passwords not replaced.
 	Mailer Mailer
+	// Gateway is told of accounts that were deleted. nil: that waits for a process
+	// which has one.
+	Gateway Gateway
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
@@ -98,6 +101,7 @@ type Accounts interface {
 	SessionEnder
 	MailKeeper
 	MailUser
+	Departer
 }
 
 // AccountFinder finds accounts.
@@ -162,6 +166,16 @@ type MailUser interface {
 	Resettable(ctx context.Context, token string) (account.Account, error)
 	// ResetPassword ends all sessions, and tells of it by a mail.
 	ResetPassword(ctx context.Context, token, hash string, m account.NewMail) error
+}
+
+// Departer deletes accounts, and keeps the departures until the gateway knows.
+type Departer interface {
+	// Delete removes an account of that hash; [account.ErrConflict] if it has another.
+	Delete(ctx context.Context, id, hash string, m account.NewMail) error
+	// ClaimDeparture leases one; [account.ErrNotFound] if there is none.
+	ClaimDeparture(ctx context.Context, lease time.Duration) (account.Departure, error)
+	Departed(ctx context.Context, d account.Departure) error
+	DepartLater(ctx context.Context, d account.Departure, after time.Duration) error
 }
 
 // KeyKeeper keeps the keys that sign tokens.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
@@ -30,11 +31,13 @@ const (
 
 	mailLease   = 2 * time.Minute
 	mailTimeout = time.Minute
-	mailPoll    = 5 * time.Second
 	mailsAtOnce = 4
 	firstResend = 10 * time.Second // it doubles with each try
 	lastResend  = 10 * time.Minute
 	maxFailure  = 200 // bytes of the reason of a failure that are kept
+
+	poll      = 5 * time.Second // for rows that other processes have made
+	tidyEvery = time.Hour
 )
 
 // mailLimits of one kind to one address. There are no more in the time that a link is
@@ -108,11 +111,13 @@ func (s *Service) addMail(ctx context.Context, kind account.MailKind, user, to s
 	return nil
 }
 
-// wake has mails sent soon that were just kept.
+// wake has mails and departures looked for that were just kept.
 func (s *Service) wake() {
-	select {
-	case s.woken <- struct{}{}:
-	default:
+	for _, woken := range []chan struct{}{s.mailsWoken, s.departuresWoken} {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -137,43 +142,58 @@ func (s *Service) compose(m account.Mail) (mail.Message, error) {
 	return mail.Message{ID: m.ID, To: m.To, Subject: subject, Text: text}, nil
 }
 
-// Run sends mails, and removes what is over, until ctx is done. Any number of processes
-// may do so at the same time.
+// Run sends mails, tells the gateway of accounts that were deleted, and removes what is
+// over, until ctx is done. Any number of processes may do so at the same time.
 func (s *Service) Run(ctx context.Context) error {
-	slots := make(chan struct{}, mailsAtOnce)
-	defer func() { // those that have begun come to an end
-		for range cap(slots) {
-			slots <- struct{}{}
-		}
-	}()
-	tidied := time.Time{}
-	for ctx.Err() == nil {
-		if time.Since(tidied) > time.Hour {
-			tidied = time.Now()
-			s.tidy(ctx)
-		}
-		for s.mailer != nil && ctx.Err() == nil {
-			slots <- struct{}{}
-			m, err := s.accounts.ClaimMail(ctx, mailLease)
-			if err != nil {
-				<-slots
-				if !errors.Is(err, account.ErrNotFound) && ctx.Err() == nil {
-					s.logger.WarnContext(ctx, "the mails to be sent cannot be read", "error", err)
+	var wg sync.WaitGroup
+	// Each by itself: neither waits for the other's server.
+	for _, work := range []struct {
+		woken <-chan struct{}
+		do    func(context.Context)
+	}{{s.mailsWoken, s.sendMails}, {s.departuresWoken, s.depart}} {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				work.do(ctx)
+				select {
+				case <-ctx.Done():
+				case <-work.woken:
+				case <-time.After(poll*3/4 + rand.N(poll/2)):
 				}
-				break
 			}
-			go func() {
-				defer func() { <-slots }()
-				s.deliver(ctx, m)
-			}()
-		}
-		select {
-		case <-ctx.Done():
-		case <-s.woken:
-		case <-time.After(mailPoll*3/4 + rand.N(mailPoll/2)):
-		}
+		})
 	}
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			s.tidy(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(tidyEvery):
+			}
+		}
+	})
+	wg.Wait()
 	return nil
+}
+
+// sendMails sends those that are due, and returns when there are no more.
+func (s *Service) sendMails(ctx context.Context) {
+	var sending sync.WaitGroup
+	defer sending.Wait() // those that have begun come to an end
+	slots := make(chan struct{}, mailsAtOnce)
+	for s.mailer != nil && ctx.Err() == nil {
+		slots <- struct{}{}
+		m, err := s.accounts.ClaimMail(ctx, mailLease)
+		if err != nil {
+			if !errors.Is(err, account.ErrNotFound) && ctx.Err() == nil {
+				s.logger.WarnContext(ctx, "the mails to be sent cannot be read", "error", err)
+			}
+			return
+		}
+		sending.Go(func() {
+			defer func() { <-slots }()
+			s.deliver(ctx, m)
+		})
+	}
 }
 
 // tidy removes what is over.

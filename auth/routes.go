@@ -15,7 +15,7 @@ func (s *Service) routes() *http.ServeMux {
 	mux, api := httpapi.NewAPI("mp3lathe auth", "1", "Accounts and access tokens of mp3lathe.")
 	accountapi.Register(api, accountapi.Handlers{
 		Register: s.register, SendVerification: s.sendVerification, Verify: s.verifyAddress, SendReset: s.sendReset, Reset: s.resetPassword,
-		Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, ChangePassword: s.changePassword,
+		Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, Delete: s.deleteAccount, ChangePassword: s.changePassword,
 		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
 		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})

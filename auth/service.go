@@ -31,10 +31,12 @@ type Service struct {
 
 	sessionLifetime, sessionIdle time.Duration
 
-	mailer       Mailer // nil: none are sent
+	mailer       Mailer  // nil: none are sent
+	gateway      Gateway // nil: it is told later, by another process
 	publicURL    string
 	verification Verification
-	woken        chan struct{}
+
+	mailsWoken, departuresWoken chan struct{}
 }
 
 // New returns a service. It starts nothing that would have to be stopped.
@@ -58,7 +60,8 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	s := &Service{
 		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, secrets: cfg.Secrets, logger: deps.Logger,
 		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle,
-		mailer: deps.Mailer, publicURL: strings.TrimRight(cfg.PublicURL, "/"), verification: cfg.Verification, woken: make(chan struct{}, 1),
+		mailer: deps.Mailer, gateway: deps.Gateway, publicURL: strings.TrimRight(cfg.PublicURL, "/"), verification: cfg.Verification,
+		mailsWoken: make(chan struct{}, 1), departuresWoken: make(chan struct{}, 1),
 		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},
 	}
 	s.signer = &signer{keys: s.keys, verification: cfg.Verification, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}

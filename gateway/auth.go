@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -58,19 +59,28 @@ func (g *Gateway) authenticateLink(ctx huma.Context, next func(huma.Context)) {
 
 // userOf returns who sent a request.
 func (g *Gateway) userOf(r *http.Request) (user, *httpapi.Problem) {
-	raw, ok := token.Bearer(r.Header.Get("Authorization"))
-	if !ok {
-		return user{}, httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
-			WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe"`)
-	}
-	c, err := g.tokens.Verify(r.Context(), raw)
-	if err != nil {
-		return user{}, tokenTrouble(err)
+	c, p := g.claimsOf(r.Context(), r.Header.Get("Authorization"))
+	if p != nil {
+		return user{}, p
 	}
 	if p := allowed(c, r.Method); p != nil {
 		return user{}, p
 	}
 	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin) && c.May(token.ScopeAdmin), until: c.Expires}, nil
+}
+
+// claimsOf returns what the token in the value of an Authorization header says.
+func (g *Gateway) claimsOf(ctx context.Context, header string) (token.Claims, *httpapi.Problem) {
+	raw, ok := token.Bearer(header)
+	if !ok {
+		return token.Claims{}, httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
+			WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe"`)
+	}
+	c, err := g.tokens.Verify(ctx, raw)
+	if err != nil {
+		return token.Claims{}, tokenTrouble(err)
+	}
+	return c, nil
 }
 
 // allowed says what a token lacks for a request: to look takes another scope than to
@@ -83,12 +93,19 @@ func allowed(c token.Claims, method string) *httpapi.Problem {
 	if c.May(scope) {
 		return nil
 	}
-	p := httpapi.NewProblem(http.StatusForbidden, "insufficient_scope", "This token is not good for this: it lacks the scope "+scope+".")
+	p := insufficient(scope)
 	if scope == token.ScopeJobsWrite && c.May(token.ScopeAccount) && !c.Verified {
 		// A login has all scopes but for this reason.
-		p = httpapi.NewProblem(http.StatusForbidden, "email_unverified", "Confirm your e-mail address first: open the link in the mail that was sent to it, or ask for another.")
+		p = httpapi.NewProblem(p.Status, "email_unverified", "Confirm your e-mail address first: open the link in the mail that was sent to it, or ask for another.").
+			WithHeader("WWW-Authenticate", p.GetHeaders().Get("WWW-Authenticate"))
 	}
-	return p.WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe", error="insufficient_scope", scope="`+scope+`"`)
+	return p
+}
+
+// insufficient says that a token lacks a scope (RFC 6750).
+func insufficient(scope string) *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusForbidden, "insufficient_scope", "This token is not good for this: it lacks the scope "+scope+".").
+		WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe", error="insufficient_scope", scope="`+scope+`"`)
 }
 
 func tokenTrouble(err error) *httpapi.Problem {

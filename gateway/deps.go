@@ -11,8 +11,8 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Deps are the parts that a gateway works with. All but Checks and Logger are
-// needed.
+// Deps are the parts that a gateway works with. All but Departures, Checks and Logger
+// are needed.
 type Deps struct {
 	Jobs   Jobs
 	Keys   Keys
@@ -21,6 +21,8 @@ type Deps struct {
 	Bucket Bucket
 	Tokens Verifier
 	Links  LinkVerifier
+	// Departures of users. nil: the gateway does not take any.
+	Departures Departures
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.

@@ -15,18 +15,19 @@ import (
 
 // Gateway is the HTTP API. It is made by [New].
 type Gateway struct {
-	config  Config
-	jobs    Jobs
-	keys    Keys
-	queue   Queue
-	hints   Hints
-	bucket  Bucket
-	tokens  Verifier
-	links   LinkVerifier
-	logger  *slog.Logger
-	hub     *hub
-	buffers *sync.Pool // of *buffers
-	handler http.Handler
+	config     Config
+	jobs       Jobs
+	keys       Keys
+	queue      Queue
+	hints      Hints
+	bucket     Bucket
+	tokens     Verifier
+	links      LinkVerifier
+	departures Departures
+	logger     *slog.Logger
+	hub        *hub
+	buffers    *sync.Pool // of *buffers
+	handler    http.Handler
 }
 
 // New returns a gateway. It fails if the config makes no sense or a part is
@@ -41,7 +42,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{
 		config: config.withDefaults(),
 		jobs:   deps.Jobs, keys: deps.Keys, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
-		tokens: deps.Tokens, links: deps.Links, logger: deps.Logger,
+		tokens: deps.Tokens, links: deps.Links, departures: deps.Departures, logger: deps.Logger,
 		hub: newHub(), buffers: newBufferPool(),
 	}
 	if g.logger == nil {
@@ -49,6 +50,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	}
 	mux, api := httpapi.NewAPI("mp3lathe", g.config.Version, description)
 	g.register(api)
+	g.registerDepartures(api)
 	httpapi.Health(mux, g.logger, deps.Checks)
 	if g.config.AuthURL != "" {
 		target, err := url.Parse(g.config.AuthURL)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/gateway"
+	"github.com/mp3lathe/mp3lathe/internal/departed"
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
@@ -44,6 +45,7 @@ var (
 	_ gateway.Hints        = (*events.Bus)(nil)
 	_ gateway.Verifier     = (*token.Verifier)(nil)
 	_ gateway.LinkVerifier = (*link.Signer)(nil)
+	_ gateway.Departures   = (*departed.Store)(nil)
 
 	_                                                         = gateway.BucketOf[*objstore.Writer, *objstore.Reader]
 	_ gateway.ObjectStore[*objstore.Writer, *objstore.Reader] = (*objstore.Bucket)(nil)

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
+	"github.com/mp3lathe/mp3lathe/internal/departed"
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
@@ -21,11 +22,12 @@ import (
 
 // The parts that the service runs with fit.
 var (
-	_ worker.Jobs      = (*jobstore.Store)(nil)
-	_ worker.SweepJobs = (*jobstore.Store)(nil)
-	_ worker.Queue     = (*queue.Client)(nil)
-	_ worker.Publisher = (*events.Bus)(nil)
-	_ worker.Eraser    = (*objstore.Bucket)(nil)
+	_ worker.Jobs       = (*jobstore.Store)(nil)
+	_ worker.SweepJobs  = (*jobstore.Store)(nil)
+	_ worker.Queue      = (*queue.Client)(nil)
+	_ worker.Publisher  = (*events.Bus)(nil)
+	_ worker.Eraser     = (*objstore.Bucket)(nil)
+	_ worker.Departures = (*departed.Store)(nil)
 
 	_ worker.ObjectStore[*objstore.Reader, *objstore.Writer] = (*objstore.Bucket)(nil)
 )

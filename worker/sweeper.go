@@ -11,12 +11,14 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// SweepDeps are the parts that a sweeper works with; all are needed.
+// SweepDeps are the parts that a sweeper works with; all but Departed are needed.
 type SweepDeps struct {
 	Jobs   SweepJobs
 	Queue  Queue
 	Hints  Publisher
 	Bucket SweepBucket
+	// Departed may be nil: nobody is, then.
+	Departed Departures
 }
 
 // SweepJobs finds and changes the rows that need something done.
@@ -27,6 +29,7 @@ type SweepJobs interface {
 	Reclaimer
 	Expirer
 	Identifier
+	Owned
 	CrashCounter
 }
 
@@ -127,6 +130,8 @@ type Report struct {
 	Expired, Purged int
 	// Pardoned files had crashed long ago.
 	Pardoned int
+	// Departed jobs were removed because their owners have deleted their accounts.
+	Departed int
 	// Orphans are objects and unfinished uploads of nobody that were removed.
 	Orphans int
 }
@@ -202,7 +207,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	if report != (Report{}) {
 		s.log.Info("swept", "requeued", report.Requeued, "failed", report.Failed, "reminded", report.Reminded,
-			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "pardoned", report.Pardoned, "orphans", report.Orphans)
+			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "pardoned", report.Pardoned, "departed", report.Departed, "orphans", report.Orphans)
 	}
 }
 
@@ -215,7 +220,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Report, error) {
 	until := time.Now().Add(s.cfg.Sweep.Interval)
 	var errs []error
 	for _, part := range []func(context.Context, time.Time, *Report) error{
-		s.lost, s.remind, s.notices, s.expire, s.purge, s.orphans,
+		s.lost, s.remind, s.notices, s.departed, s.expire, s.purge, s.orphans,
 	} {
 		if err := part(ctx, until, &r); err != nil {
 			errs = append(errs, fmt.Errorf("worker: sweep: %w", err))

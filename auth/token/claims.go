@@ -23,6 +23,9 @@ const (
 	ScopeJobsRead = "jobs:read"
 	// ScopeJobsWrite is to make, cancel, retry and remove jobs.
 	ScopeJobsWrite = "jobs:write"
+	// ScopeJobsPurge is to remove all jobs of the holder, whose account is gone. Nobody
+	// but the auth service itself has such a token.
+	ScopeJobsPurge = "jobs:purge"
 	// ScopeAdmin is what the role of an administrator allows.
 	ScopeAdmin = "admin"
 )

@@ -151,7 +151,7 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	defer verifier.Close()
 	settings.gateway.PublicURL = cmp.Or(c.PublicURL, local)
 	settings.auth.PublicURL = settings.gateway.PublicURL
-	accounts, err := p.NewAuth(settings.auth, settings.notifier.Mailer)
+	accounts, err := p.NewAuth(settings.auth, settings.notifier.Mailer, local)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ type Handlers struct {
 	Refresh          func(context.Context, *Body[RefreshBody]) (*Body[LoggedIn], error)
 	Logout           func(context.Context, *Body[RefreshBody]) (*struct{}, error)
 	Me               func(context.Context, *Authorization) (*Body[Me], error)
+	Delete           func(context.Context, *DeleteInput) (*struct{}, error)
 	ChangePassword   func(context.Context, *ChangeInput) (*Body[LoggedIn], error)
 	Sessions         func(context.Context, *Authorization) (*Body[Sessions], error)
 	EndSession       func(context.Context, *OneInput) (*struct{}, error)
@@ -119,6 +120,12 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "me", Method: http.MethodGet, Path: "/v1/auth/me",
 		Summary: "Tell whose access token it is", Security: bearer, Errors: []int{401, 403, 503},
 	}, h.Me)
+	huma.Register(api, huma.Operation{
+		OperationID: "delete-account", Method: http.MethodPost, Path: "/v1/auth/me/delete", DefaultStatus: http.StatusNoContent,
+		Summary: "Delete the account, with its jobs and files", MaxBodyBytes: maxBody, Security: bearer,
+		Description: "The account is gone at once; its jobs and files follow, which may take some minutes. The problem's code is wrong_password if the password is.",
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+	}, h.Delete)
 	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
 		Summary: "The public keys of access tokens", Description: "A JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037).",

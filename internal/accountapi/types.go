@@ -58,6 +58,11 @@ type ChangeBody struct {
 	New     string `json:"new_password" doc:"The password as it is to be, under the rules of the registration"`
 }
 
+// DeleteBody deletes an account.
+type DeleteBody struct {
+	Password string `json:"password" doc:"The account's password"`
+}
+
 // Sessions are those of a user that go on.
 type Sessions struct {
 	Sessions []Session `json:"sessions" nullable:"false" doc:"The last used first"`
@@ -143,6 +148,12 @@ type ChangeInput struct {
 	Authorization
 	Origin
 	Body ChangeBody
+}
+
+// DeleteInput deletes an account.
+type DeleteInput struct {
+	Authorization
+	Body DeleteBody
 }
 
 // OneInput names one of several things of a user's.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,8 +72,9 @@ type AuthCLI struct {
 }
 
 type authCmd struct {
-	Listen    string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
-	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
+	Listen     string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	PublicURL  string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
+	GatewayURL string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_GATEWAY_URL" help:"A gateway, which is told of accounts that were deleted. Default: the public URL."`
 	AuthKeyFlags
 	AuthFlags
 	MailFlags
@@ -87,6 +89,10 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	cfg := c.AuthFlags.Check(&f)
 	cfg.Secrets = c.AuthKeyFlags.Check(&f)
 	mailer := c.mailer(&f)
+	gateway := cmp.Or(c.GatewayURL, c.PublicURL)
+	if c.GatewayURL != "" {
+		f.httpURL("gateway-url", c.GatewayURL, "http://gateway:8080")
+	}
 	cfg.PublicURL = c.PublicURL
 	url := c.DatabaseFlags.Check(&f)
 	if err := f.Err(); err != nil {
@@ -96,7 +102,10 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 		if mailer == nil {
 			p.Log.Warn("there is no mail server (--smtp): addresses are not confirmed, and who has forgotten his password gets no new one")
 		}
-		s, err := p.NewAuth(cfg, mailer)
+		if gateway == "" {
+			p.Log.Warn("no gateway is named (--gateway-url or --public-url): the jobs of accounts that are deleted stay until one is")
+		}
+		s, err := p.NewAuth(cfg, mailer, gateway)
 		if err != nil {
 			return err
 		}
@@ -173,7 +182,7 @@ func onAccounts(ctx context.Context, url string, secrets *auth.Secrets, f func(*
 	if err := p.OpenAccounts(ctx, url); err != nil {
 		return err
 	}
-	s, err := p.NewAuth(auth.Config{Secrets: secrets}, nil)
+	s, err := p.NewAuth(auth.Config{Secrets: secrets}, nil, "")
 	if err != nil {
 		return err
 	}
@@ -224,11 +233,15 @@ func (p *Parts) OpenAccounts(ctx context.Context, url string) error {
 }
 
 // NewAuth makes the auth service on the open database, which has tables of accounts.
-// mailer may be nil.
-func (p *Parts) NewAuth(cfg auth.Config, mailer auth.Mailer) (*auth.Service, error) {
-	return auth.New(cfg, auth.Deps{
+// mailer may be nil, and the URL of a gateway empty.
+func (p *Parts) NewAuth(cfg auth.Config, mailer auth.Mailer, gateway string) (*auth.Service, error) {
+	deps := auth.Deps{
 		Accounts: accountstore.New(p.DB), Mailer: mailer, Checks: map[string]httpapi.Check{"database": p.DB.PingContext}, Logger: p.Log,
-	})
+	}
+	if gateway != "" {
+		deps.Gateway = GatewayAt(gateway)
+	}
+	return auth.New(cfg, deps)
 }
 
 // Auth serves the auth service on l, and sends its mails, until ctx is done.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math"
 	"net"
-	"net/url"
 	"strings"
 	"time"
 
@@ -125,10 +124,7 @@ func (c *gatewayCmd) authURL(f *Faults) string {
 		f.Add("auth-url", "is not set")
 		return ""
 	}
-	u, err := url.Parse(c.AuthURL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		f.Add("auth-url", "is %q: want one such as http://auth:8081", c.AuthURL)
-	}
+	f.httpURL("auth-url", c.AuthURL, "http://auth:8081")
 	return strings.TrimRight(c.AuthURL, "/")
 }
 
@@ -143,7 +139,8 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	jobs, queue := p.Turns(settings.Window)
 	g, err := gateway.New(settings.Config, gateway.Deps{
 		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
-		Checks: checks, Logger: p.Log,
+		Departures: p.Departed,
+		Checks:     checks, Logger: p.Log,
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mp3lathe/mp3lathe/internal/departed"
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
@@ -26,10 +27,12 @@ import (
 
 // Parts are what the services work with. A service needs some of them only.
 type Parts struct {
-	Log    *slog.Logger
-	DB     *sqldb.DB
-	Jobs   *jobstore.Store
-	Bucket *objstore.Bucket
+	Log  *slog.Logger
+	DB   *sqldb.DB
+	Jobs *jobstore.Store
+	// Departed are the owners whose jobs are to be removed.
+	Departed *departed.Store
+	Bucket   *objstore.Bucket
 	// Redis is what Queue and Hints are connected to.
 	Redis redisconn.Address
 	Queue *queue.Client
@@ -64,7 +67,10 @@ func (p *Parts) OpenDB(ctx context.Context, url string) error {
 	if err := p.openDB(ctx, url, jobstore.Migrate); err != nil {
 		return err
 	}
-	p.Jobs = jobstore.New(p.DB)
+	if err := p.openDB(ctx, url, departed.Migrate); err != nil {
+		return err
+	}
+	p.Jobs, p.Departed = jobstore.New(p.DB), departed.New(p.DB)
 	return nil
 }
 

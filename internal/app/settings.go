@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -89,6 +90,14 @@ func (f *Faults) Address(flag, value string) {
 	}
 	if err != nil {
 		f.Add(flag, "is %q: want an address such as 127.0.0.1:8080, or :8080 for all of this machine's", value)
+	}
+}
+
+// httpURL says so if a flag's value is not the address of a service.
+func (f *Faults) httpURL(flag, value, example string) {
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		f.Add(flag, "is %q: want one such as %s", value, example)
 	}
 }
 

@@ -115,6 +115,7 @@ func TestWrongSettings(t *testing.T) {
 		{&AuthCLI{}, authArgs, "--session-lifetime=1m --session-idle=2m", []string{
 			"--session-lifetime (MP3LATHE_SESSION_LIFETIME) is 1m: want 15m or more", "--session-idle (MP3LATHE_SESSION_IDLE) is 2m: want 1m to 1m"}},
 		{&AuthCLI{}, authArgs, "--smtp=mail.example.org", []string{"--public-url (MP3LATHE_PUBLIC_URL) is not set, but there is a mail server"}},
+		{&AuthCLI{}, authArgs, "--gateway-url=gateway:8080", []string{"--gateway-url (MP3LATHE_GATEWAY_URL) is \"gateway:8080\": want one such as http://gateway:8080"}},
 		{&AuthCLI{}, authArgs, "--verification=jobs", []string{"--smtp (MP3LATHE_SMTP) is not set"}},
 		{&AuthCLI{}, authArgs, "--public-url=x", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong"}},
 		{&AuthCLI{}, authArgs, "--session-idle=721h", []string{"--session-idle (MP3LATHE_SESSION_IDLE) is 721h: want 15m to 720h"}},

@@ -169,7 +169,7 @@ func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 	if err != nil {
 		return err
 	}
-	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: jobs, Queue: turns, Hints: p.Hints, Bucket: SweepBucket(p.Bucket)})
+	sweeper, err := worker.NewSweeper(cfg, worker.SweepDeps{Jobs: jobs, Queue: turns, Hints: p.Hints, Bucket: SweepBucket(p.Bucket), Departed: p.Departed})
 	if err != nil {
 		return err
 	}
