@@ -56,7 +56,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 .PHONY: test
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
 	$(WITH_LIBAV) go vet $(PACKAGES)
-	$(WITH_LIBAV) go test -race $(ARGS) $(PACKAGES)
+	$(WITH_LIBAV) go test -race -timeout 30m $(ARGS) $(PACKAGES)
 
 .PHONY: lint
 lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scripts' syntax

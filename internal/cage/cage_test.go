@@ -387,6 +387,26 @@ func TestLack(t *testing.T) {
 	}
 }
 
+// TestUnprivileged: none of it needs a privilege.
+func TestUnprivileged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("all tests show it")
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), part+"=convert")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	src, err := os.Open("../../testdata/melody.mp4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	cmd.Stdin = src
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "converted\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 // TestBounds reads in /proc what the kernel holds a child to.
 func TestBounds(t *testing.T) {
 	c := newCage(t, cage.Config{Memory: 100 << 20, CPU: 90 * time.Second})

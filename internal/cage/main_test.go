@@ -3,6 +3,7 @@ package cage_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/cage"
 	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
+	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
 // The variable that makes this program play another part in a test.
@@ -27,6 +29,8 @@ func TestMain(m *testing.M) {
 		lack(os.Args[1])
 	case "locks":
 		locks()
+	case "convert":
+		convertInput()
 	case "parent":
 		parent()
 	}
@@ -66,6 +70,20 @@ func locks() {
 		out.Strict = err.Error()
 	}
 	json.NewEncoder(os.Stdout).Encode(out)
+	os.Exit(0)
+}
+
+// convertInput converts its standard input in a strict cage.
+func convertInput() {
+	c, err := cage.New(ctx(), cage.Config{Strict: true})
+	if err == nil {
+		_, err = c.Convert(ctx(), io.Discard, os.Stdin, &transcode.Options{Duration: time.Second})
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println("converted")
 	os.Exit(0)
 }
 

@@ -38,6 +38,9 @@ import (
 // The clock of one worker is five minutes fast all the time.
 func TestChaos(t *testing.T) {
 	rounds, seed := 4, uint64(time.Now().UnixNano())%1_000_000
+	if os.Getenv("CI") != "" {
+		rounds = 25
+	}
 	for name, set := range map[string]func(n uint64){
 		"MP3LATHE_CHAOS_ROUNDS": func(n uint64) { rounds = int(n) },
 		"MP3LATHE_CHAOS_SEED":   func(n uint64) { seed = n },
