@@ -85,9 +85,13 @@ type disaster struct {
 	begin       func() (heal func())
 }
 
+// hurried is a fleet in which all that takes time is a tenth of what it is by default,
+// or less.
+var hurried = []string{"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP3LATHE_SWEEP_STALE=2s"}
+
 // newChaos starts the servers and the fleet: two workers, one of them with a clock that
 // is fast.
-func newChaos(t *testing.T) *chaos {
+func newChaos(t *testing.T, settings ...string) *chaos {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
 	c := &chaos{t: t, nodes: map[string]*node{}, twice: map[int]bool{}, unmailed: map[int]bool{}}
@@ -112,7 +116,7 @@ func newChaos(t *testing.T) *chaos {
 	must(t, err)
 	c.bucket, err = c.s3.NewBucket(ctx, "chaos")
 	must(t, err)
-	c.services()
+	c.services(settings)
 	c.user = &client.Client{Base: c.base}
 	eventually(t, time.Minute, "a user can log in", func() bool {
 		_ = c.user.Register(ctx, "chaos@example.org", password)
@@ -124,7 +128,7 @@ func newChaos(t *testing.T) *chaos {
 }
 
 // services starts the fleet.
-func (c *chaos) services() {
+func (c *chaos) services(settings []string) {
 	t := c.t
 	dir := t.TempDir()
 	file := func(name, content string) string {
@@ -145,12 +149,11 @@ func (c *chaos) services() {
 		"MP3LATHE_PUBLIC_URL=" + c.base,
 		"MP3LATHE_LINK_KEY_FILE=" + file("link", "a key of links that has more than 32 characters"),
 		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
-		// All that takes time is a tenth of what it is by default, or less.
-		"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP3LATHE_SWEEP_STALE=2s", "MP3LATHE_JOB_MEMORY=256",
-		"MP3LATHE_TOKEN_LIFETIME=24h",
+		"MP3LATHE_JOB_MEMORY=256", "MP3LATHE_TOKEN_LIFETIME=24h",
 	}
+	env = append(env, settings...)
 	for name, n := range map[string]*node{
-		"auth":     {program: "auth", args: []string{"--listen", behind, "--signing-key-file", file("key.pem", keygen.out.String())}},
+		"auth":     {program: "auth", args: []string{"--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())}},
 		"gateway":  {program: "gateway", args: []string{"--listen", front, "--auth-url", "http://" + behind}},
 		"worker":   {program: "worker"},
 		"fast":     {program: "fast"},

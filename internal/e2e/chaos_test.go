@@ -37,6 +37,7 @@ import (
 //
 // The clock of one worker is five minutes fast all the time.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	rounds, seed := 4, uint64(time.Now().UnixNano())%1_000_000
 	if os.Getenv("CI") != "" {
 		rounds = 25
@@ -52,7 +53,7 @@ func TestChaos(t *testing.T) {
 		}
 	}
 	t.Logf("%d rounds; to repeat them: make chaos ROUNDS=%[1]d SEED=%d", rounds, seed)
-	c := newChaos(t)
+	c := newChaos(t, hurried...)
 	began := time.Now()
 	for n := range rounds {
 		c.round(n, rand.New(rand.NewPCG(seed, uint64(n))))
