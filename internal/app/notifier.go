@@ -13,6 +13,7 @@ import (
 // NotifierFlags are the settings of the notifier.
 type NotifierFlags struct {
 	LinkLifetime time.Duration `group:"Mail:" placeholder:"TIME" default:"168h" env:"MP3LATHE_LINK_LIFETIME" help:"How long a link in a mail is good, at most."`
+	NoticeLease  time.Duration `group:"Mail:" placeholder:"TIME" default:"2m" env:"MP3LATHE_NOTICE_LEASE" help:"How long the mail about a job belongs to a notifier that has begun to send it. If it dies, another one sends it after this time; half of it is what sending may take."`
 	Mails        int           `group:"Mail:" placeholder:"N" default:"4" env:"MP3LATHE_MAILS" help:"Mails that are sent at the same time."`
 }
 
@@ -34,8 +35,9 @@ const MaxAtOnce = 1000
 // Check returns the settings of the notifier, without those that other flags make.
 func (c *NotifierFlags) Check(f *Faults) NotifierSettings {
 	f.Time("link-lifetime", c.LinkLifetime, time.Minute, Long)
+	f.Time("notice-lease", c.NoticeLease, 2*time.Second, Long)
 	f.Number("mails", int64(c.Mails), 1, MaxAtOnce)
-	return NotifierSettings{Config: notifier.Config{LinkLifetime: c.LinkLifetime}, Mails: c.Mails}
+	return NotifierSettings{Config: notifier.Config{LinkLifetime: c.LinkLifetime, Lease: c.NoticeLease}, Mails: c.Mails}
 }
 
 // NotifierCLI is the command line of the notifier.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -87,7 +88,7 @@ type disaster struct {
 
 // hurried is a fleet in which all that takes time is a tenth of what it is by default,
 // or less.
-var hurried = []string{"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP3LATHE_SWEEP_STALE=2s"}
+var hurried = []string{"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP3LATHE_SWEEP_STALE=2s", "MP3LATHE_NOTICE_LEASE=10s"}
 
 // newChaos starts the servers and the fleet: two workers, one of them with a clock that
 // is fast.
@@ -301,6 +302,17 @@ func (c *chaos) disasters() {
 	}
 }
 
+// refused reports whether the mail server has refused mails for good while those of a
+// round may have been sent, some of which wait.
+func (c *chaos) refused(round int) bool {
+	for n := range 12 {
+		if c.unmailed[round+n] {
+			return true
+		}
+	}
+	return false
+}
+
 // now is the round that is under way.
 func (c *chaos) now() int { return c.promises[len(c.promises)-1].round }
 
@@ -430,15 +442,24 @@ func (c *chaos) checkMails(accepted map[string]*promise) {
 			told[id]++
 		}
 	}
-	eventually(t, 2*time.Minute, "all mails have come", func() bool {
-		count()
+	missing := func() (ids []string) {
 		for id, p := range accepted {
-			if told[id] == 0 && !c.unmailed[p.round] {
-				return false
+			if told[id] == 0 && !c.refused(p.round) {
+				ids = append(ids, fmt.Sprintf("%s (%s, round %d)", id, p.name, p.round))
 			}
 		}
-		return true
-	})
+		return ids
+	}
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		count()
+		if len(missing()) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Errorf("these were not told: %q", missing())
+			break
+		}
+	}
 	for id, n := range told {
 		p := accepted[id]
 		if p == nil {

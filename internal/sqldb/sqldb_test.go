@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
 // TestFrozenServer runs before those that run at the same time, and would stop.
@@ -395,5 +397,38 @@ func TestRelaxed(t *testing.T) {
 	}
 	if err := db.Relaxed().PingContext(t.Context()); err == nil {
 		t.Error("it is open after Close")
+	}
+}
+
+// TestCloseAfterCrash: a server that has died in between is no reason for a service to
+// end with an error.
+func TestCloseAfterCrash(t *testing.T) {
+	t.Parallel()
+	server, err := testserver.MariaDB(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	url, err := server.NewDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stmt, err := db.Prepared(t.Context(), "SELECT 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var one int
+	if err := stmt.QueryRowContext(t.Context()).Scan(&one); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
 	}
 }
