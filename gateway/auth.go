@@ -25,12 +25,20 @@ type user struct {
 func (g *Gateway) authenticate(ctx huma.Context, next func(huma.Context)) {
 	x := exchangeOf(ctx.Context())
 	u, p := g.userOf(x.r)
+	switch {
+	case p == nil:
+		httpapi.SetUser(ctx.Context(), u.id)
+		p = g.limitUser(ctx.Context(), x.w, u)
+	case p.Status == http.StatusUnauthorized:
+		if many := g.limitAddress(x.w, x.r); many != nil {
+			p = many
+		}
+	}
 	if p != nil {
 		p.Write(x.w, x.r)
 		return
 	}
 	x.user = u
-	httpapi.SetUser(ctx.Context(), u.id)
 	next(ctx)
 }
 
@@ -41,6 +49,10 @@ func (g *Gateway) authenticateLink(ctx huma.Context, next func(huma.Context)) {
 	q := x.r.URL.Query()
 	if x.r.Header.Get("Authorization") != "" || !q.Has("signature") && !q.Has("expires") {
 		g.authenticate(ctx, next)
+		return
+	}
+	if p := g.limitAddress(x.w, x.r); p != nil {
+		p.Write(x.w, x.r)
 		return
 	}
 	err := g.links.Verify(ctx.Param("id"), q.Get("expires"), q.Get("signature"), time.Now())

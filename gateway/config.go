@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 )
@@ -45,6 +46,11 @@ type Config struct {
 	BulkAfter int
 	// Quota of each user.
 	Quota Quota
+	// Rates of requests.
+	Rates Rates
+	// TrustedProxies are the networks of those whose X-Forwarded-For is believed. Default
+	// none: a request comes from where its connection does.
+	TrustedProxies []netip.Prefix
 	// KeyLease is how long an idempotency key belongs to a request whose gateway gives
 	// no sign of life. Default 15 s.
 	KeyLease time.Duration
@@ -112,7 +118,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("gateway: %s is negative", name)
 		}
 	}
-	if c.MaxUpload < 0 || c.MaxStreams < 0 || c.Quota.Waiting < 0 || c.Quota.DailyBytes < 0 || c.Quota.StoredBytes < 0 {
+	if c.MaxUpload < 0 || c.MaxStreams < 0 || c.Quota.Waiting < 0 || c.Quota.DailyBytes < 0 || c.Quota.StoredBytes < 0 ||
+		c.Rates.User < 0 || c.Rates.Address < 0 {
 		return errors.New("gateway: a limit is negative")
 	}
 	if c.AuthURL != "" {

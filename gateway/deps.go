@@ -8,10 +8,11 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/rate"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Deps are the parts that a gateway works with. All but Departures, Checks and Logger
+// Deps are the parts that a gateway works with. All but Departures, Limiter, Checks and Logger
 // are needed.
 type Deps struct {
 	Jobs   Jobs
@@ -23,6 +24,8 @@ type Deps struct {
 	Links  LinkVerifier
 	// Departures of users. nil: the gateway does not take any.
 	Departures Departures
+	// Limiter counts requests. nil is no limit.
+	Limiter Limiter
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
@@ -104,6 +107,11 @@ type JobEnder interface {
 type Queue interface {
 	// Enqueue queues a job's next attempt, when it is its owner's turn.
 	Enqueue(ctx context.Context, j job.Job) error
+}
+
+// Limiter counts requests by who makes them. It lets them through if it cannot.
+type Limiter interface {
+	Take(ctx context.Context, key string, limit rate.Limit) rate.Verdict
 }
 
 // Hints carries news that a job may have changed. They may be lost.

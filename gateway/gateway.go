@@ -24,6 +24,7 @@ type Gateway struct {
 	tokens     Verifier
 	links      LinkVerifier
 	departures Departures
+	limiter    Limiter
 	logger     *slog.Logger
 	hub        *hub
 	buffers    *sync.Pool // of *buffers
@@ -42,7 +43,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{
 		config: config.withDefaults(),
 		jobs:   deps.Jobs, keys: deps.Keys, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
-		tokens: deps.Tokens, links: deps.Links, departures: deps.Departures, logger: deps.Logger,
+		tokens: deps.Tokens, links: deps.Links, departures: deps.Departures, limiter: deps.Limiter, logger: deps.Logger,
 		hub: newHub(), buffers: newBufferPool(),
 	}
 	if g.logger == nil {
@@ -59,7 +60,13 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		}
 		auth := newAuthProxy(target)
 		for _, pattern := range authRoutes {
-			mux.Handle(pattern, auth)
+			mux.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if p := g.limitAddress(w, r); p != nil {
+					p.Write(w, r)
+					return
+				}
+				auth.ServeHTTP(w, r)
+			}))
 		}
 		accountapi.Describe(api.OpenAPI())
 	}

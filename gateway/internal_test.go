@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -221,5 +222,43 @@ func TestHub(t *testing.T) {
 	h.leave("1", "u", b)
 	if len(h.watchers) != 0 || len(h.open) != 0 {
 		t.Errorf("left: %v, %v", h.watchers, h.open)
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	t.Parallel()
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("::1/128")}
+	for _, c := range []struct{ remote, forwarded, want string }{
+		{"203.0.113.7:1234", "", "203.0.113.7"},
+		{"203.0.113.7:1234", "198.51.100.1", "203.0.113.7"}, // he may say what he likes
+		{"10.0.0.1:1234", "", "10.0.0.1"},
+		{"10.0.0.1:1234", "198.51.100.1", "198.51.100.1"},
+		{"[::ffff:10.0.0.1]:1234", "::ffff:198.51.100.1", "198.51.100.1"},
+		{"10.0.0.1:1234", "6.6.6.6, 198.51.100.1", "198.51.100.1"}, // what comes before is hearsay
+		{"10.0.0.1:1234", "6.6.6.6, 198.51.100.1, 10.2.3.4", "198.51.100.1"},
+		{"10.0.0.1:1234", "10.9.9.9, 10.2.3.4", "10.9.9.9"},
+		{"10.0.0.1:1234", "198.51.100.1, unknown", "10.0.0.1"},
+		{"10.0.0.1:1234", "198.51.100.1, unknown, 10.2.3.4", "10.2.3.4"},
+		{"10.0.0.1:1234", " , ", "10.0.0.1"},
+		{"[::1]:1234", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		{"[fd00::1]:1234", "2001:db8:1:2::9", "2001:db8:1:2::/64"},
+		{"[fe80::1%eth0]:1234", "", "fe80::/64"},
+		{"pipe", "198.51.100.1", "pipe"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.remote
+		if c.forwarded != "" {
+			r.Header.Set("X-Forwarded-For", c.forwarded)
+		}
+		if got := clientAddress(r, trusted); got != c.want {
+			t.Errorf("from %s for %q: %s, want %s", c.remote, c.forwarded, got, c.want)
+		}
+	}
+	// Several fields are one list.
+	r := httptest.NewRequest("GET", "/", nil)
+	r.RemoteAddr = "10.0.0.1:1"
+	r.Header["X-Forwarded-For"] = []string{"6.6.6.6", "198.51.100.1"}
+	if got := clientAddress(r, trusted); got != "198.51.100.1" {
+		t.Error(got)
 	}
 }

@@ -129,6 +129,8 @@ func (u *upload) spend(x *exchange, sub *job.Submission) error {
 		if !ok { // another one was quicker
 			return a.daily()
 		}
+		tellLimit(x.w.Header(), fmt.Sprintf(`"daily";q=%d;qu="content-bytes";w=86400`, a.quota.DailyBytes),
+			fmt.Sprintf(`"daily";r=%d;t=%d`, max(a.quota.DailyBytes-a.used.Today-u.bytes, 0), int(a.used.Day/time.Second)+1))
 	}
 	sub.Lane = u.lane(sub, a.used.Waiting)
 	return nil

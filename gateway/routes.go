@@ -103,7 +103,7 @@ func digestParam() *huma.Param {
 // operation returns an operation for users, with the errors that any can answer
 // and those given.
 func (g *Gateway) operation(id, method, path, summary string, errors ...int) huma.Operation {
-	errors = append(errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusInsufficientStorage)
+	errors = append(errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusInsufficientStorage)
 	slices.Sort(errors)
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary,

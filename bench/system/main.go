@@ -197,7 +197,8 @@ func (b *bench) serve(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{cmd: exec.Command(b.program, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")}
+	s := &server{cmd: exec.Command(b.program, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn",
+		"--rate-user", "0", "--quota-daily", "0", "--quota-stored", "0")}
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return nil, err

@@ -145,7 +145,8 @@ func (b bench) gateway(ctx context.Context, env []string) (*process, error) {
 		return nil, err
 	}
 	p := &process{url: "http://" + address, stderr: &bytes.Buffer{}, ended: make(chan error, 1)}
-	p.cmd = exec.Command(b.program, "--listen", address, "--public-url", p.url, "--log-level", "warn")
+	p.cmd = exec.Command(b.program, "--listen", address, "--public-url", p.url, "--log-level", "warn",
+		"--rate-user", "0", "--quota-jobs", "0", "--quota-daily", "0", "--quota-stored", "0")
 	p.cmd.Env = append(env, "MP3LATHE_LINK_KEY="+strings.Repeat("bench", 8))
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is the bench's to handle

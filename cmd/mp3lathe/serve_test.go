@@ -104,6 +104,10 @@ func TestServeSettings(t *testing.T) {
 			"--quota-jobs (MP3LATHE_QUOTA_JOBS) is 10001: want 0 to 10000",
 			"--quota-daily (MP3LATHE_QUOTA_DAILY) is -1: want 0 or more", "--quota-stored (",
 		}},
+		{"--rate-user=-1 --rate-address=10000001 --trusted-proxies=10.0.0.0/8,nobody", []string{
+			"--rate-user (MP3LATHE_RATE_USER) is -1: want 0 to 10000000", "--rate-address (",
+			"--trusted-proxies (MP3LATHE_TRUSTED_PROXIES) has \"nobody\": want networks",
+		}},
 		{"--weights=6:3:0", []string{"--weights ("}},
 		{"--weights=6:x:1", []string{"--weights ("}},
 		{"--listen=8080", []string{"--listen (MP3LATHE_LISTEN) is \"8080\": want an address such as"}},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -15,19 +16,23 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/link"
+	"github.com/mp3lathe/mp3lathe/internal/rate"
 )
 
 // GatewayFlags are the settings of the gateway.
 type GatewayFlags struct {
-	MaxUpload   int64         `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
-	UploadIdle  time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
-	ShortBytes  int64         `group:"Fair use:" placeholder:"BYTES" default:"16777216" env:"MP3LATHE_SHORT_BYTES" help:"Files up to this size take the fast lane; 0 for none."`
-	ShortLength time.Duration `group:"Fair use:" placeholder:"TIME" default:"5m" env:"MP3LATHE_SHORT_LENGTH" help:"Cuts up to this length, by their settings, take the fast lane; 0 for none."`
-	BulkAfter   int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; 0 for none."`
-	QuotaJobs   int           `group:"Fair use:" placeholder:"N" default:"1000" env:"MP3LATHE_QUOTA_JOBS" help:"Jobs that one user may have waiting; 0 for any number."`
-	QuotaDaily  int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_DAILY" help:"Bytes that one user may upload a day; 0 for any number."`
-	QuotaStored int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_STORED" help:"Bytes that the files of one user may take; 0 for any number."`
-	Drain       time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
+	MaxUpload      int64         `group:"Service:" placeholder:"BYTES" default:"4294967296" env:"MP3LATHE_MAX_UPLOAD" help:"Largest upload, in bytes."`
+	UploadIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
+	ShortBytes     int64         `group:"Fair use:" placeholder:"BYTES" default:"16777216" env:"MP3LATHE_SHORT_BYTES" help:"Files up to this size take the fast lane; 0 for none."`
+	ShortLength    time.Duration `group:"Fair use:" placeholder:"TIME" default:"5m" env:"MP3LATHE_SHORT_LENGTH" help:"Cuts up to this length, by their settings, take the fast lane; 0 for none."`
+	BulkAfter      int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; 0 for none."`
+	QuotaJobs      int           `group:"Fair use:" placeholder:"N" default:"1000" env:"MP3LATHE_QUOTA_JOBS" help:"Jobs that one user may have waiting; 0 for any number."`
+	QuotaDaily     int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_DAILY" help:"Bytes that one user may upload a day; 0 for any number."`
+	QuotaStored    int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_STORED" help:"Bytes that the files of one user may take; 0 for any number."`
+	RateUser       int           `group:"Fair use:" placeholder:"N" default:"6000" env:"MP3LATHE_RATE_USER" help:"Requests of one user that are answered in a minute; 0 for any number."`
+	RateAddress    int           `group:"Fair use:" placeholder:"N" default:"300" env:"MP3LATHE_RATE_ADDRESS" help:"Requests of one address without a token, such as logins, that are answered in a minute; 0 for any number."`
+	TrustedProxies []string      `group:"Fair use:" placeholder:"NETWORKS" env:"MP3LATHE_TRUSTED_PROXIES" help:"Networks of the proxies in front, such as 10.0.0.0/8,::1/128, whose X-Forwarded-For is believed. Default: none."`
+	Drain          time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
 }
 
 // GatewaySettings are what [Parts.Gateway] works by.
@@ -53,14 +58,39 @@ func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
 	f.Number("quota-jobs", int64(c.QuotaJobs), 0, jobstore.MaxWaiting)
 	f.Number("quota-daily", c.QuotaDaily, 0, math.MaxInt64)
 	f.Number("quota-stored", c.QuotaStored, 0, math.MaxInt64)
+	f.Number("rate-user", int64(c.RateUser), 0, maxRate)
+	f.Number("rate-address", int64(c.RateAddress), 0, maxRate)
 	f.Time("drain", c.Drain, 0, Long)
 	return GatewaySettings{
 		Config: gateway.Config{
 			MaxUpload: c.MaxUpload, UploadIdle: c.UploadIdle,
 			ShortBytes: orNone(c.ShortBytes), ShortLength: orNone(c.ShortLength), BulkAfter: orNone(c.BulkAfter),
 			Quota: gateway.Quota{Waiting: c.QuotaJobs, DailyBytes: c.QuotaDaily, StoredBytes: c.QuotaStored},
+			Rates: gateway.Rates{User: c.RateUser, Address: c.RateAddress}, TrustedProxies: c.trusted(f),
 		}, Drain: c.Drain,
 	}
+}
+
+// maxRate is the most requests a minute that can be counted.
+const maxRate = 10_000_000
+
+// trusted reads the networks of the proxies.
+func (c *GatewayFlags) trusted(f *Faults) []netip.Prefix {
+	var networks []netip.Prefix
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			var a netip.Addr
+			if a, err = netip.ParseAddr(text); err == nil {
+				p, err = a.Prefix(a.BitLen())
+			}
+		}
+		if err != nil {
+			f.Add("trusted-proxies", "has %q: want networks such as 10.0.0.0/8, or addresses", text)
+		}
+		networks = append(networks, p)
+	}
+	return networks
 }
 
 // GatewayCLI is the command line of the gateway.
@@ -137,10 +167,15 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	// balancer that turned users away would lose more.
 	checks["redis"] = httpapi.Spare(checks["redis"])
 	jobs, queue := p.Turns(settings.Window)
+	limiter, err := rate.Open(p.Redis, p.Log)
+	if err != nil {
+		return err
+	}
+	defer limiter.Close()
 	g, err := gateway.New(settings.Config, gateway.Deps{
 		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
-		Departures: p.Departed,
-		Checks:     checks, Logger: p.Log,
+		Limiter: limiter, Departures: p.Departed,
+		Checks: checks, Logger: p.Log,
 	})
 	if err != nil {
 		return err
