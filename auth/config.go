@@ -102,6 +102,7 @@ type Accounts interface {
 	MailKeeper
 	MailUser
 	Departer
+	APIKeyKeeper
 }
 
 // AccountFinder finds accounts.
@@ -176,6 +177,20 @@ type Departer interface {
 	ClaimDeparture(ctx context.Context, lease time.Duration) (account.Departure, error)
 	Departed(ctx context.Context, d account.Departure) error
 	DepartLater(ctx context.Context, d account.Departure, after time.Duration) error
+}
+
+// APIKeyKeeper keeps the API keys of users.
+type APIKeyKeeper interface {
+	// CreateAPIKey keeps a key of an account of that hash, and tells of it by a mail. The
+	// error may wrap [account.ErrConflict] or [account.ErrTooMany].
+	CreateAPIKey(ctx context.Context, n account.NewAPIKey, hash string, m account.NewMail) (account.APIKey, error)
+	APIKeys(ctx context.Context, user string) ([]account.APIKey, error)
+	// RevokeAPIKey of a user; [account.ErrNotFound] if he has none of this ID.
+	RevokeAPIKey(ctx context.Context, user, id string) error
+	// APIKey by its hash; [account.ErrNotFound] if it is not good.
+	APIKey(ctx context.Context, hash string) (account.APIKey, error)
+	// APIKeyUsed notes the use of a key, unless another was noted within gap.
+	APIKeyUsed(ctx context.Context, id string, gap time.Duration) error
 }
 
 // KeyKeeper keeps the keys that sign tokens.

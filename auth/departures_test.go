@@ -122,7 +122,7 @@ func TestDeparturesAreTold(t *testing.T) {
 		}
 	}
 	for tries := 0; tries == 0; time.Sleep(2 * time.Millisecond) {
-		if err := f.db.QueryRow("SELECT tries FROM departures WHERE due_at > "+f.db.Now()+" - 1000000 AND tries > 0").Scan(&tries); err != nil && tries > 0 {
+		if err := f.db.QueryRow("SELECT tries FROM departures WHERE due_at > " + f.db.Now() + " - 1000000 AND tries > 0").Scan(&tries); err != nil && tries > 0 {
 			t.Fatal(err)
 		}
 	}

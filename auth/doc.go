@@ -6,6 +6,9 @@
 //	POST /v1/auth/logout         ends the session of a refresh token
 //	POST /v1/auth/password       changes the password
 //	     /v1/auth/sessions       what logins have begun
+//	     /v1/auth/verify, reset  by the secrets in mails; /v1/auth/pages for people
+//	     /v1/auth/keys           API keys of programs
+//	POST /v1/auth/token          an API key against an access token
 //	GET  /v1/auth/me             who the token's holder is
 //	GET  /.well-known/jwks.json  the public keys that tokens are verified with
 //	POST /login, POST /validate  for clients of the Python project before this one

@@ -47,6 +47,9 @@ func problemOf(err error) *httpapi.Problem {
 	case errors.Is(err, errSession):
 		return httpapi.NewProblem(http.StatusUnauthorized, "session_ended", "The session has ended. Log in again.").
 			WithHeader("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`)
+	case errors.Is(err, errKey):
+		return httpapi.NewProblem(http.StatusUnauthorized, "key_invalid", "The API key is not valid: it was revoked, has expired, or is none.").
+			WithHeader("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`)
 	case errors.Is(err, errLocked):
 		return httpapi.NewProblem(http.StatusForbidden, "account_locked", "This account is locked.")
 	case errors.Is(err, errBusy):

@@ -17,6 +17,7 @@ func (s *Service) routes() *http.ServeMux {
 		Register: s.register, SendVerification: s.sendVerification, Verify: s.verifyAddress, SendReset: s.sendReset, Reset: s.resetPassword,
 		Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, Delete: s.deleteAccount, ChangePassword: s.changePassword,
 		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
+		CreateKey: s.createKey, Keys: s.listKeys, RevokeKey: s.revokeKey, ExchangeKey: s.exchangeKey,
 		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})
 	s.pages(mux)

@@ -302,7 +302,8 @@ func TestHealthAndOpenAPI(t *testing.T) {
 	for route, answers := range map[string]string{
 		"post /v1/auth/register": "202 403 422", "post /v1/auth/verify/send": "202 501", "post /v1/auth/verify": "204 410",
 		"post /v1/auth/reset/send": "202 501", "post /v1/auth/reset": "204 410 422", "post /v1/auth/login": "200 401", "get /v1/auth/me": "200 401",
-		"post /v1/auth/refresh": "200 401", "post /v1/auth/logout": "204", "post /v1/auth/me/delete": "204 401 403", "post /v1/auth/password": "200 401 403 422",
+		"post /v1/auth/refresh": "200 401", "post /v1/auth/logout": "204", "post /v1/auth/me/delete": "204 401 403", "post /v1/auth/keys": "201 401 403 409 422", "get /v1/auth/keys": "200 401",
+		"delete /v1/auth/keys/{id}": "204 401 404", "post /v1/auth/token": "200 401 403", "post /v1/auth/password": "200 401 403 422",
 		"get /v1/auth/sessions": "200 401", "delete /v1/auth/sessions": "204 401", "delete /v1/auth/sessions/{id}": "204 401 404",
 		"post /login": "200 401", "post /validate": "200 401 403", "get /.well-known/jwks.json": "200",
 	} {
@@ -317,7 +318,7 @@ func TestHealthAndOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 16 {
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 19 {
 		t.Errorf("OpenAPI %s with %d paths", doc.OpenAPI, len(doc.Paths))
 	}
 	if doc.Paths["/v1/auth/me"]["get"].Security == nil {

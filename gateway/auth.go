@@ -88,6 +88,12 @@ func (g *Gateway) claimsOf(ctx context.Context, header string) (token.Claims, *h
 		return token.Claims{}, httpapi.NewProblem(http.StatusUnauthorized, "unauthorized", "This needs an access token.").
 			WithHeader("WWW-Authenticate", `Bearer realm="mp3lathe"`)
 	}
+	if g.apiKeys != nil && token.IsKey(raw) {
+		var p *httpapi.Problem
+		if raw, p = g.apiKeys.token(ctx, raw); p != nil {
+			return token.Claims{}, p
+		}
+	}
 	c, err := g.tokens.Verify(ctx, raw)
 	if err != nil {
 		return token.Claims{}, tokenTrouble(err)

@@ -60,6 +60,9 @@ type Config struct {
 	// AuthURL of the auth service, which answers /login, /validate, /v1/auth/ and
 	// /.well-known/jwks.json here too. Empty: these are not served.
 	AuthURL string
+	// KeyCheck is how long the auth service's word that an API key is good is taken.
+	// Default 5 s.
+	KeyCheck time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -105,6 +108,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxStreams == 0 {
 		c.MaxStreams = 100
 	}
+	if c.KeyCheck == 0 {
+		c.KeyCheck = 5 * time.Second
+	}
 	return c
 }
 
@@ -112,7 +118,7 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	for name, d := range map[string]time.Duration{
 		"UploadIdle": c.UploadIdle, "DownloadIdle": c.DownloadIdle, "Timeout": c.Timeout,
-		"Poll": c.Poll, "Heartbeat": c.Heartbeat, "KeyLease": c.KeyLease, "KeyWait": c.KeyWait,
+		"Poll": c.Poll, "Heartbeat": c.Heartbeat, "KeyLease": c.KeyLease, "KeyWait": c.KeyWait, "KeyCheck": c.KeyCheck,
 	} {
 		if d < 0 {
 			return fmt.Errorf("gateway: %s is negative", name)

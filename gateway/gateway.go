@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type Gateway struct {
 	links      LinkVerifier
 	departures Departures
 	limiter    Limiter
+	apiKeys    *apiKeys // nil without an auth service
 	logger     *slog.Logger
 	hub        *hub
 	buffers    *sync.Pool // of *buffers
@@ -58,7 +60,9 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		if err != nil {
 			return nil, err
 		}
-		auth := newAuthProxy(target)
+		transport := newAuthTransport()
+		g.apiKeys = newAPIKeys(strings.TrimRight(g.config.AuthURL, "/"), transport, g.config.KeyCheck, g.logger)
+		auth := newAuthProxy(target, transport)
 		for _, pattern := range authRoutes {
 			mux.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if p := g.limitAddress(w, r); p != nil {

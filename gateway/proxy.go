@@ -21,9 +21,9 @@ const (
 // authRoutes are passed on to the auth service.
 var authRoutes = []string{"POST /login", "POST /validate", "/v1/auth", "/v1/auth/", "GET /.well-known/jwks.json"}
 
-// newAuthProxy passes requests on to the auth service at target.
-func newAuthProxy(target *url.URL) http.Handler {
-	transport := &http.Transport{
+// newAuthTransport makes connections to the auth service.
+func newAuthTransport() *http.Transport {
+	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: authDial, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    authDial,
 		ResponseHeaderTimeout:  authAnswer,
@@ -31,6 +31,10 @@ func newAuthProxy(target *url.URL) http.Handler {
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+// newAuthProxy passes requests on to the auth service at target.
+func newAuthProxy(target *url.URL, transport http.RoundTripper) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {

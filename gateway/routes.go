@@ -21,7 +21,7 @@ func (g *Gateway) register(api huma.API) {
 	api.UseMiddleware(attach)
 	o := api.OpenAPI()
 	o.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An access token from /v1/auth/ or /login"},
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "An access token from /v1/auth/ or /login, or an API key. To look takes the scope jobs:read, to change something jobs:write"},
 		"link":   {Type: "apiKey", In: "query", Name: "signature", Description: "A signed link, as in mails; it expires"},
 	}
 

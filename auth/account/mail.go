@@ -16,6 +16,8 @@ const (
 	MailTaken MailKind = "taken"
 	// MailChanged tells that the password was changed.
 	MailChanged MailKind = "changed"
+	// MailKey tells that an API key was made.
+	MailKey MailKind = "key"
 	// MailDeleted tells that the account was deleted.
 	MailDeleted MailKind = "deleted"
 	// MailNone is never sent. It stands where a mail would, if there were an account:

@@ -111,3 +111,19 @@ func Bearer(header string) (string, bool) {
 	}
 	return raw, true
 }
+
+// KeyPrefix is what API keys begin with, which stand where access tokens do and are
+// exchanged for them by the auth service.
+const KeyPrefix = "mp3k_"
+
+// maxKey is the longest API key, in bytes; ours have 40.
+const maxKey = 100
+
+// IsKey reports whether what stands in the place of an access token has the form of an
+// API key: the prefix, and two words of capitals and digits with a "_" between.
+func IsKey(raw string) bool {
+	rest, ok := strings.CutPrefix(raw, KeyPrefix)
+	name, secret, split := strings.Cut(rest, "_")
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return ok && split && len(raw) <= maxKey && name != "" && secret != "" && strings.Trim(name+secret, letters) == ""
+}

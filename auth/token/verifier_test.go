@@ -222,6 +222,19 @@ func TestBearer(t *testing.T) {
 	}
 }
 
+func TestIsKey(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]bool{
+		"mp3k_ABCDEFGH_ABC234": true, "mp3k_A_B": true,
+		"": false, "mp3k_": false, "mp3k__": false, "mp3k_A_": false, "mp3k__A": false, "mp3k_A": false, "MP3K_A_B": false, "mp3k_A_b": false, "mp3k_A_B_C": false,
+		"mp3k_A_B\n": false, "mp3r_A_B": false, "mp3k_A_" + strings.Repeat("B", 100): false, "eyJ.mp3k_A_B": false,
+	} {
+		if got := IsKey(raw); got != want {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
+}
+
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{

@@ -31,6 +31,10 @@ type Handlers struct {
 	Sessions         func(context.Context, *Authorization) (*Body[Sessions], error)
 	EndSession       func(context.Context, *OneInput) (*struct{}, error)
 	EndOtherSessions func(context.Context, *Authorization) (*struct{}, error)
+	CreateKey        func(context.Context, *KeyInput) (*Body[NewKey], error)
+	Keys             func(context.Context, *Authorization) (*Body[Keys], error)
+	RevokeKey        func(context.Context, *OneInput) (*struct{}, error)
+	ExchangeKey      func(context.Context, *Authorization) (*Body[Exchanged], error)
 	KeySet           func(context.Context, *struct{}) (*KeySetOutput, error)
 	BasicLogin       func(context.Context, *BasicInput) (*Text, error)
 	Validate         func(context.Context, *Authorization) (*Body[Validated], error)
@@ -83,20 +87,20 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "login", Method: http.MethodPost, Path: "/v1/auth/login",
 		Summary: "Get an access token", MaxBodyBytes: maxBody,
 		Description: "The problem's code is bad_credentials whether the address is unknown or the password wrong.",
-		Errors:      []int{400, 401, 403, 413, 415, 422, 503},
+		Errors:      []int{400, 401, 403, 413, 415, 422, 503, 507},
 	}, h.Login)
 	huma.Register(api, huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh",
 		Summary: "Get the next access token", MaxBodyBytes: maxBody,
 		Description: "A refresh token is good once: the answer has the next. One that is used again ends its session, unless that is within 30 seconds: " +
 			"then the answer, which may have been lost, is given again. The problem's code is session_ended whatever is wrong with the token.",
-		Errors: []int{400, 401, 403, 413, 415, 422, 503},
+		Errors: []int{400, 401, 403, 413, 415, 422, 503, 507},
 	}, h.Refresh)
 	huma.Register(api, huma.Operation{
 		OperationID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", DefaultStatus: http.StatusNoContent,
 		Summary: "End the session of a refresh token", MaxBodyBytes: maxBody,
 		Description: "Answers alike whether there is such a session. Access tokens of the session are good until they expire.",
-		Errors:      []int{400, 413, 415, 422, 503},
+		Errors:      []int{400, 413, 415, 422, 503, 507},
 	}, h.Logout)
 	huma.Register(api, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPost, Path: "/v1/auth/password",
@@ -110,11 +114,11 @@ func Register(api huma.API, h Handlers) {
 	}, h.Sessions)
 	huma.Register(api, huma.Operation{
 		OperationID: "end-other-sessions", Method: http.MethodDelete, Path: "/v1/auth/sessions", DefaultStatus: http.StatusNoContent,
-		Summary: "End all sessions but this one", Security: bearer, Errors: []int{401, 403, 503},
+		Summary: "End all sessions but this one", Security: bearer, Errors: []int{401, 403, 503, 507},
 	}, h.EndOtherSessions)
 	huma.Register(api, huma.Operation{
 		OperationID: "end-session", Method: http.MethodDelete, Path: "/v1/auth/sessions/{id}", DefaultStatus: http.StatusNoContent,
-		Summary: "End a session", Security: bearer, Errors: []int{401, 403, 404, 422, 503},
+		Summary: "End a session", Security: bearer, Errors: []int{401, 403, 404, 422, 503, 507},
 	}, h.EndSession)
 	huma.Register(api, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/v1/auth/me",
@@ -127,6 +131,26 @@ func Register(api huma.API, h Handlers) {
 		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
 	}, h.Delete)
 	huma.Register(api, huma.Operation{
+		OperationID: "create-key", Method: http.MethodPost, Path: "/v1/auth/keys", DefaultStatus: http.StatusCreated,
+		Summary: "Make an API key", MaxBodyBytes: maxBody, Security: bearer,
+		Description: "The key itself is shown in this answer only. Programs send it as they send an access token. The problem's code is too_many_keys if there are 50 already.",
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+	}, h.CreateKey)
+	huma.Register(api, huma.Operation{
+		OperationID: "keys", Method: http.MethodGet, Path: "/v1/auth/keys",
+		Summary: "The user's API keys", Security: bearer, Errors: []int{401, 403, 503},
+	}, h.Keys)
+	huma.Register(api, huma.Operation{
+		OperationID: "revoke-key", Method: http.MethodDelete, Path: "/v1/auth/keys/{id}", DefaultStatus: http.StatusNoContent,
+		Summary: "Revoke an API key", Security: bearer, Errors: []int{401, 403, 404, 422, 503, 507},
+		Description: "It is of no use any more within 5 seconds.",
+	}, h.RevokeKey)
+	huma.Register(api, huma.Operation{
+		OperationID: "exchange-key", Method: http.MethodPost, Path: "/v1/auth/token",
+		Summary: "Get an access token for an API key", Security: bearer, Errors: []int{401, 403, 503, 507},
+		Description: "The gateway does this itself for whoever sends it an API key; programs need not.",
+	}, h.ExchangeKey)
+	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
 		Summary: "The public keys of access tokens", Description: "A JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037).",
 		Errors: []int{503},
@@ -134,7 +158,7 @@ func Register(api huma.API, h Handlers) {
 	huma.Register(api, huma.Operation{
 		OperationID: "basic-login", Method: http.MethodPost, Path: "/login", Deprecated: true,
 		Summary: "Get an access token as plain text (old clients)", Description: "As clients of the Python project do.",
-		Security: []map[string][]string{{"basic": {}}}, Errors: []int{401, 403, 413, 503},
+		Security: []map[string][]string{{"basic": {}}}, Errors: []int{401, 403, 413, 503, 507},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The token", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}},
 		}},

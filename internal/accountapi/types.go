@@ -63,6 +63,44 @@ type DeleteBody struct {
 	Password string `json:"password" doc:"The account's password"`
 }
 
+// KeyBody makes an API key.
+type KeyBody struct {
+	Name     string   `json:"name" doc:"What it is for, for yourself; 1 to 100 characters"`
+	Scopes   []string `json:"scopes" nullable:"false" doc:"What it is good for: jobs:read, jobs:write, admin"`
+	Days     int      `json:"expires_in_days,omitempty" minimum:"1" maximum:"366" default:"90" doc:"When it expires"`
+	Password string   `json:"password" doc:"The account's password"`
+}
+
+// Key is an API key without its secret.
+type Key struct {
+	ID      string     `json:"id"`
+	Name    string     `json:"name"`
+	Prefix  string     `json:"prefix" doc:"What the key begins with"`
+	Scopes  []string   `json:"scopes" nullable:"false"`
+	Created time.Time  `json:"created_at"`
+	Expires time.Time  `json:"expires_at"`
+	Used    *time.Time `json:"used_at,omitempty" doc:"When it was last used, to the minute"`
+}
+
+// NewKey is an API key that was just made.
+type NewKey struct {
+	Key
+	Secret string `json:"key" doc:"The key itself, which is not shown again"`
+}
+
+// Keys are those of a user.
+type Keys struct {
+	Keys []Key `json:"keys" nullable:"false" doc:"The newest first"`
+}
+
+// Exchanged answers an API key.
+type Exchanged struct {
+	AccessToken string `json:"access_token" doc:"A signed token (JWT) to be sent as Authorization: Bearer"`
+	TokenType   string `json:"token_type" enum:"Bearer"`
+	ExpiresIn   int    `json:"expires_in" doc:"For how long the token is good, in seconds"`
+	Scope       string `json:"scope" doc:"What it is good for, with spaces between"`
+}
+
 // Sessions are those of a user that go on.
 type Sessions struct {
 	Sessions []Session `json:"sessions" nullable:"false" doc:"The last used first"`
@@ -154,6 +192,12 @@ type ChangeInput struct {
 type DeleteInput struct {
 	Authorization
 	Body DeleteBody
+}
+
+// KeyInput makes an API key.
+type KeyInput struct {
+	Authorization
+	Body KeyBody
 }
 
 // OneInput names one of several things of a user's.

@@ -388,6 +388,7 @@ func TestIndexes(t *testing.T) {
 			"users WHERE id": newAccount(t, "").ID, "users WHERE email_key": "user7@example.org",
 			"sessions WHERE id": "x", "sessions WHERE family": "x", "sessions WHERE user_id": "x",
 			"account_mails WHERE id": "x", "account_mails WHERE token": "x", "account_mails WHERE user_id": "x",
+			"api_keys WHERE id": "x", "api_keys WHERE hash": "x", "api_keys WHERE user_id": "x",
 		} {
 			explain := "EXPLAIN "
 			if db.Dialect() == sqldb.SQLite {
@@ -430,7 +431,13 @@ func TestGone(t *testing.T) {
 		_, err16 := s.AddMail(t.Context(), account.NewMail{}, many)
 		_, err17 := s.ClaimMail(t.Context(), time.Minute)
 		_, err18 := s.Resettable(t.Context(), "x")
+		_, err19 := s.CreateAPIKey(t.Context(), newKey(t, "x", "y"), "z", account.NewMail{})
+		_, err20 := s.APIKeys(t.Context(), "x")
+		_, err21 := s.APIKey(t.Context(), "x")
+		_, err22 := s.ClaimDeparture(t.Context(), time.Minute)
 		more := []error{
+			err19, err20, err21, err22, s.RevokeAPIKey(t.Context(), "x", "y"), s.APIKeyUsed(t.Context(), "x", 0), s.Delete(t.Context(), "x", "y", account.NewMail{}),
+			s.Departed(t.Context(), account.Departure{}), s.DepartLater(t.Context(), account.Departure{}, 0),
 			err16, err17, err18, s.MailSent(t.Context(), account.Mail{}), s.MailFailed(t.Context(), account.Mail{}, 0, "x"), s.PurgeMails(t.Context()),
 			s.Register(t.Context(), newAccount(t, "x"), account.NewMail{}), s.Verify(t.Context(), "x"), s.ResetPassword(t.Context(), "x", "y", account.NewMail{}),
 		}

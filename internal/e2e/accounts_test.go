@@ -106,6 +106,30 @@ func (s *system) account(t *testing.T) {
 	}
 	must(t, c.Login(t.Context(), email, fresh))
 
+	// A program with a key.
+	key, program := s.key(t, c, fresh, "jobs:read", "jobs:write")
+	if _, err := program.Upload(t.Context(), "melody.mp4", open(t, filepath.Join("..", "..", "testdata", "melody.mp4")), nil); err != nil {
+		t.Errorf("with an API key: %v", err)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.url+"/v1/auth/keys/"+key, nil)
+	must(t, err)
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	res.Body.Close()
+	if res.StatusCode != 204 {
+		t.Errorf("to revoke it: %s", res.Status)
+	}
+	revoked := time.Now()
+	eventually(t, 20*time.Second, "the key is of no use any more", func() bool {
+		_, err := program.Get(t.Context(), "00000000-0000-7000-8000-000000000000")
+		problem, ok := errors.AsType[*client.Error](err)
+		return ok && problem.Code == "key_invalid"
+	})
+	if d := time.Since(revoked); d > 7*time.Second {
+		t.Errorf("the key was good for %v more", d)
+	}
+
 	// The account goes, with a job that has ended and one that has not.
 	video := filepath.Join("..", "..", "testdata", "melody.mp4")
 	for range 2 {
@@ -146,6 +170,55 @@ func (s *system) account(t *testing.T) {
 	})
 	if j, err := other.Get(t.Context(), kept.ID); err != nil || j.State != "succeeded" {
 		t.Errorf("the other's job: %+v, %v", j, err)
+	}
+}
+
+// key makes an API key and returns its ID, and a client that has it.
+func (s *system) key(t *testing.T, c *client.Client, password string, scopes ...string) (id string, program *client.Client) {
+	t.Helper()
+	b, err := json.Marshal(map[string]any{"name": "program", "scopes": scopes, "password": password})
+	must(t, err)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/auth/keys", newReader(b))
+	must(t, err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	res, err := http.DefaultClient.Do(req)
+	must(t, err)
+	defer res.Body.Close()
+	var made struct{ ID, Key string }
+	must(t, json.NewDecoder(res.Body).Decode(&made))
+	if res.StatusCode != 201 || made.Key == "" {
+		t.Fatalf("to make a key: %s", res.Status)
+	}
+	s.secrets = append(s.secrets, made.Key)
+	return made.ID, &client.Client{Base: s.url, Token: made.Key}
+}
+
+// TestAuthDown: with auth away, uploads of those who have a token go on, and of programs
+// whose key was just used; logins do not, and are told when to try again.
+func TestAuthDown(t *testing.T) {
+	s := fleet(t)
+	c := s.user(t, "ida@example.org")
+	_, program := s.key(t, c, password, "jobs:read", "jobs:write")
+	video := filepath.Join("..", "..", "testdata", "melody.mp4")
+	convert := func(c *client.Client) {
+		t.Helper()
+		j, err := c.Upload(t.Context(), "melody.mp4", open(t, video), nil)
+		must(t, err)
+		if j, err = c.Follow(within(t, time.Minute), j.ID, nil); err != nil || j.State != "succeeded" {
+			t.Errorf("%+v, %v", j, err)
+		}
+	}
+	convert(program)
+	s.services[0].stop(t)
+	convert(c)
+	began := time.Now()
+	convert(program)
+	eventually(t, 20*time.Second, "what auth said of the key is old", func() bool { return time.Since(began) > 6*time.Second })
+	convert(program)
+	err := (&client.Client{Base: s.url}).Login(t.Context(), "ida@example.org", password)
+	if problem, ok := errors.AsType[*client.Error](err); !ok || problem.Status != 503 {
+		t.Errorf("a login: %v", err)
 	}
 }
 
