@@ -85,7 +85,8 @@ func (k *apiKeys) token(ctx context.Context, key string) (string, *httpapi.Probl
 		e = &knownKey{}
 		k.known[id] = e
 	}
-	fresh := !e.at.IsZero() && time.Since(e.at) < k.check
+	// Of an answer that is no token, or an old one, nobody lives for even that long.
+	fresh := !e.at.IsZero() && time.Since(e.at) < k.check && (e.refuse != nil || time.Now().Before(e.until))
 	if !fresh && e.asked == nil {
 		e.asked = make(chan struct{})
 		// It is for all who send the key, whatever becomes of this one.
