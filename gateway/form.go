@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -16,6 +18,7 @@ import (
 const (
 	maxFields = 64      // of a form; there are fewer settings, and 14 tags
 	maxField  = 8 << 10 // bytes of one field; no setting is longer
+	minKeep   = time.Minute
 )
 
 // form is what comes with a file: its name and the user's wishes.
@@ -24,6 +27,7 @@ type form struct {
 	notify   bool
 	fresh    bool // not to be answered by an earlier job
 	bulk     bool // there is no hurry with it
+	keep     time.Duration
 	fileName string
 	seen     map[string]bool
 }
@@ -45,13 +49,24 @@ func (f *form) set(where, name, value string) error {
 		return setSwitch(&f.notify, where, name, value)
 	case "fresh":
 		return setSwitch(&f.fresh, where, name, value)
+	case "keep":
+		var d job.Position
+		err := d.UnmarshalText([]byte(value))
+		if err == nil && time.Duration(d) < minKeep {
+			err = fmt.Errorf("%q: want a minute or more", value)
+		}
+		if err != nil {
+			return badSetting(where, &job.SettingError{Name: name, Reason: err.Error()})
+		}
+		f.keep = time.Duration(d)
+		return nil
 	case "bulk":
 		return setSwitch(&f.bulk, where, name, value)
 	}
 	if err := f.settings.Set(name, value); err != nil {
 		if !slices.Contains(job.SettingNames(), name) {
 			// Those of an upload are settings too, for its sender.
-			all := append(job.SettingNames(), "filename", "notify", "fresh", "bulk")
+			all := append(job.SettingNames(), "filename", "notify", "fresh", "bulk", "keep")
 			err = &job.SettingError{Name: name, Reason: "no such setting; there are " + strings.Join(all, ", ")}
 		}
 		return badSetting(where, err)

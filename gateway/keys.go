@@ -134,7 +134,7 @@ func headOf(r *http.Request) job.Request {
 
 // request is what tells an upload that has come from others.
 func (u *upload) request(head string) job.Request {
-	req := job.Request{Head: head, Bytes: -1, Body: hashOf(u.form.settings, u.form.fileName, u.form.notify, u.form.fresh, u.form.bulk, u.sha256)}
+	req := job.Request{Head: head, Bytes: -1, Body: hashOf(u.form.settings, u.form.fileName, u.form.notify, u.form.fresh, u.form.bulk, u.form.keep, u.sha256)}
 	if u.isRaw && u.bytes > 0 { // else it was not read
 		req.Bytes = u.bytes
 	}

@@ -163,6 +163,7 @@ var settingDocs = map[string]string{
 
 const (
 	notifyDoc = "false sends no mail at the end"
+	keepDoc   = "Longest time that the files are kept after the end: 1h, 30m, 1:00:00. The service may keep them for less"
 	bulkDoc   = "true lets others go first: there is no hurry"
 	freshDoc  = "true makes a job that stands alone: it is not answered by an earlier one of the same file and settings, and answers no later one"
 )
@@ -180,6 +181,7 @@ func settingParams() []*huma.Param {
 	return append(ps,
 		&huma.Param{Name: "notify", In: "query", Description: notifyDoc, Schema: text},
 		&huma.Param{Name: "fresh", In: "query", Description: freshDoc, Schema: text},
+		&huma.Param{Name: "keep", In: "query", Description: keepDoc, Schema: text},
 		&huma.Param{Name: "bulk", In: "query", Description: bulkDoc, Schema: text},
 		&huma.Param{Name: "filename", In: "query", Description: "What the file is called", Schema: text})
 }

@@ -262,3 +262,22 @@ func TestTwinTrouble(t *testing.T) {
 	r.faults.set("Join", func() error { return fmt.Errorf("a test: %w", job.ErrLost) })
 	wantProblem(t, r.keyedPost(t, "k", "bob", "/v1/jobs", "", bytes.NewReader(clip)), 409, "idempotency_key_in_use")
 }
+
+// TestKeep: a wish for how long the files are kept is the job's, and part of what is the
+// same.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil)
+	_, first := r.uploadAs(t, "alice", "?keep=2:00", clip)
+	j := r.claim(t, first.ID)
+	j = must(t)(r.jobs.Succeed(t.Context(), j.ID, j.Attempt, job.Result{Key: "k"}, time.Hour))
+	if d := time.Until(j.Expires); d < time.Minute || d > 2*time.Minute {
+		t.Errorf("it expires in %v", d)
+	}
+	if _, other := r.uploadAs(t, "alice", "?keep=3m", clip); other.Duplicate {
+		t.Errorf("%+v", other)
+	}
+	for _, bad := range []string{"59", "-1", "soon", ""} {
+		wantProblem(t, r.post(t, "/v1/jobs?keep="+bad, "", bytes.NewReader(clip)), 422, "bad_setting")
+	}
+}

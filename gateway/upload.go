@@ -122,7 +122,7 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined 
 func (u *upload) submission(x *exchange) job.Submission {
 	sub := job.Submission{Job: job.Job{
 		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
-		SourceBytes: u.bytes, SourceSHA256: u.sha256, State: job.Queued,
+		SourceBytes: u.bytes, SourceSHA256: u.sha256, Keep: u.form.keep, State: job.Queued,
 	}, Key: x.keyed}
 	if u.form.notify {
 		sub.NotifyTo = x.user.email

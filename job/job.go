@@ -24,6 +24,10 @@ type Job struct {
 	// Settings that the user asked for.
 	Settings Settings
 
+	// Keep is the longest time that the owner wants the files kept after the end; 0 is
+	// no wish. What the service keeps them for is the upper bound.
+	Keep time.Duration
+
 	State State
 	// Lane by which it reaches the workers.
 	Lane Lane

@@ -26,9 +26,13 @@ func (j *Job) Twin() string {
 	if s.VBR != nil && *s.VBR == defaultVBR {
 		s.VBR = nil
 	}
+	parts := []any{j.Owner, j.SourceSHA256, s}
+	if j.Keep > 0 { // or the one would expire too early for the other
+		parts = append(parts, j.Keep)
+	}
 	// Its fields have an order, and so have the tags in JSON; what is not set is not
 	// there, so that a new setting changes nothing for those who do not use it.
-	b, _ := json.Marshal([]any{j.Owner, j.SourceSHA256, s})
+	b, _ := json.Marshal(parts)
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }

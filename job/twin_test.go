@@ -50,6 +50,7 @@ func TestTwin(t *testing.T) {
 	}
 	differ("owner", of(func(j *Job) { j.Owner = "eve" }))
 	differ("bytes", of(func(j *Job) { j.SourceSHA256 = "ac" }))
+	differ("keep", of(func(j *Job) { j.Keep = time.Hour }))
 	values := map[string]string{
 		"bitrate": "192", "vbr": "4", "abr": "100", "rate": "44100", "channels": "mono", "track": "2", "lang": "de", "start": "1", "end": "2",
 		"duration": "3", "max-duration": "none", "allow-partial": "true", "title": "a", "artist": "a", "album": "a", "tag": "genre=a",

@@ -87,6 +87,9 @@ func newQueries(db *sqldb.DB, window int) queries {
 
 		// What belongs to a running job only.
 		idle = `worker = '', progress = 0, progress_total = 0`
+		// How long the files of a job are kept that has ended: as long as the service
+		// keeps them (twice), or as its owner wishes.
+		keep = `CASE WHEN keep_for > 0 AND keep_for < ? THEN keep_for ELSE ? END`
 		// The end of a job begins its notice, if somebody wants one.
 		notice = `notice_at = CASE WHEN notify_to = '' THEN 0 ELSE {now} END, notice_lease_until = 0`
 		// Which job an attempt holds.
@@ -95,7 +98,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 		lapsed = ` WHERE id = ? AND state = 'running' AND attempt = ? AND due_at < {now}{row}`
 
 		fail = `UPDATE jobs SET state = 'failed', version = version + 1, ` + idle + `,
-			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ?, ` + notice
+			failure_code = ?, failure_detail = ?, ended_at = {now}, due_at = {now} + ` + keep + `, ` + notice
 		release = `UPDATE jobs SET state = 'queued', version = version + 1, ` + idle + `, tries = tries - ?,
 			failure_code = ?, failure_detail = ?, not_before = {now} + ?, due_at = {now} + ?, placed = {place}`
 	)
@@ -108,8 +111,8 @@ func newQueries(db *sqldb.DB, window int) queries {
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at,
-			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?){row}`),
+			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored, keep_for)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?, ?){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
 		position: fill(`SELECT CASE WHEN state <> 'queued' THEN 0
@@ -138,7 +141,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 		heartbeat: fill(`UPDATE jobs SET version = version + 1, progress = ?, progress_total = ?, due_at = {now} + ?
 			WHERE id = ? AND state = 'running' AND attempt = ?`),
 		succeed: fill(`UPDATE jobs SET state = 'succeeded', version = version + 1, ` + idle + `,
-			result = ?, stored = ?, ended_at = {now}, kept = ?, due_at = {now} + ?, ` + notice + held),
+			result = ?, stored = ?, ended_at = {now}, kept = ` + keep + `, due_at = {now} + ` + keep + `, ` + notice + held),
 		fail:    fill(fail + held),
 		release: fill(release + held),
 		giveUp:  fill(fail + lapsed),

@@ -10,8 +10,8 @@ import (
 )
 
 // Submit keeps a new job: queued, created now. Of the job it takes ID, Owner (at most
-// 64 characters of ASCII), NotifyTo, FileName, the source and Settings; the rest is
-// ignored. If there is a job of that ID the error wraps [job.ErrConflict], and
+// 64 characters of ASCII), NotifyTo, FileName, the source, Settings, Lane and Keep; the rest
+// is ignored. If there is a job of that ID the error wraps [job.ErrConflict], and
 // [job.ErrTwin] if there is one of that twin. With a key the job is there if and only
 // if the key says so; [job.ErrLost] means that the key is not held.
 func (s *Store) Submit(ctx context.Context, j job.Submission) (job.Job, error) {

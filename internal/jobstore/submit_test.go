@@ -255,3 +255,43 @@ func TestOneOfTwins(t *testing.T) {
 		})
 	}
 }
+
+// TestKeep: an owner may have files removed earlier, not later.
+func TestKeep(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		for wish, want := range map[time.Duration]time.Duration{0: retention, retention / 2: retention / 2, 2 * retention: retention} {
+			running := func() job.Job {
+				sub := submission(newID(), newID())
+				sub.Keep = wish
+				return reach(t, s, sub, job.Running)
+			}
+			won := running()
+			won, err := s.Succeed(ctx, won.ID, 1, result, retention)
+			if err != nil {
+				t.Fatal(err)
+			}
+			near(t, "a success", won.Expires, want)
+			lost := running()
+			if lost, err = s.Fail(ctx, lost.ID, 1, storage, retention); err != nil {
+				t.Fatal(err)
+			}
+			near(t, "a failure", lost.Expires, want)
+			given := running()
+			due(t, s, given.ID)
+			if given, err = s.GiveUp(ctx, given.ID, 1, storage, retention); err != nil {
+				t.Fatal(err)
+			}
+			near(t, "given up", given.Expires, want)
+		}
+		// Joined, it is kept for as long again as its own owner wished.
+		sub := submission(newID(), "x")
+		sub.Keep = retention / 2
+		j := reach(t, s, sub, job.Succeeded)
+		if j, err := s.Join(ctx, j.ID, sub); err != nil {
+			t.Error(err)
+		} else {
+			near(t, "joined", j.Expires, retention/2)
+		}
+	})
+}

@@ -50,12 +50,12 @@ func (s *Store) Requeue(ctx context.Context, id string, attempt int, why job.Fai
 	return j, nil
 }
 
-// GiveUp ends a job that [Store.Lost] has named for good; it expires after retention.
+// GiveUp ends a job that [Store.Lost] has named for good; it expires as after [Store.Succeed].
 // [job.ErrLost] means that the attempt does not hold the job, or has extended its
 // lease.
 func (s *Store) GiveUp(ctx context.Context, id string, attempt int, why job.Failure, retention time.Duration) (job.Job, error) {
 	code, detail := failureColumns(&why)
-	j, err := s.finish(ctx, id, s.q.giveUp, code, detail, retention.Microseconds(), id, attempt)
+	j, err := s.finish(ctx, id, s.q.giveUp, code, detail, retention.Microseconds(), retention.Microseconds(), id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: give up %s, attempt %d: %w", id, attempt, err)
 	}

@@ -76,7 +76,8 @@ func (s *Store) Heartbeat(ctx context.Context, id string, attempt int, p job.Pro
 	return nil
 }
 
-// Succeed ends a running job with a result, which expires after retention.
+// Succeed ends a running job with a result, which expires after retention, or earlier
+// if its owner wishes so.
 // [job.ErrLost] means that the attempt does not hold the job. To say the same again
 // (attempt and key) is no error, so that whoever has not heard the answer can ask
 // again without throwing the result away.
@@ -85,7 +86,8 @@ func (s *Store) Succeed(ctx context.Context, id string, attempt int, r job.Resul
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: succeed %s, attempt %d: %w", id, attempt, err)
 	}
-	j, err := s.finish(ctx, id, s.q.succeed, string(result), r.Bytes, retention.Microseconds(), retention.Microseconds(), id, attempt)
+	kept := retention.Microseconds()
+	j, err := s.finish(ctx, id, s.q.succeed, string(result), r.Bytes, kept, kept, kept, kept, id, attempt)
 	if errors.Is(err, job.ErrLost) {
 		old, getErr := s.get(ctx, id)
 		switch {
@@ -101,11 +103,11 @@ func (s *Store) Succeed(ctx context.Context, id string, attempt int, r job.Resul
 	return j, nil
 }
 
-// Fail ends a running job for good; it expires after retention. [job.ErrLost] means
+// Fail ends a running job for good; it expires as after [Store.Succeed]. [job.ErrLost] means
 // that the attempt does not hold the job.
 func (s *Store) Fail(ctx context.Context, id string, attempt int, f job.Failure, retention time.Duration) (job.Job, error) {
 	code, detail := failureColumns(&f)
-	j, err := s.finish(ctx, id, s.q.fail, code, detail, retention.Microseconds(), id, attempt)
+	j, err := s.finish(ctx, id, s.q.fail, code, detail, retention.Microseconds(), retention.Microseconds(), id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: fail %s, attempt %d: %w", id, attempt, err)
 	}
