@@ -10,6 +10,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/mail"
 )
@@ -66,8 +67,20 @@ func (s *Service) newAccount(ctx context.Context, email, password, role string) 
 }
 
 // authenticate finds the account that an address and a password belong to. An
-// unknown address and a wrong password give the same error after the same work.
-func (s *Service) authenticate(ctx context.Context, email, password string) (account.Account, error) {
+// unknown address and a wrong password give the same error after the same work. Who
+// tries too often gets a *waitError.
+func (s *Service) authenticate(ctx context.Context, email, password string, from accountapi.Origin) (account.Account, error) {
+	g, err := s.guess(ctx, email, from)
+	if err != nil {
+		return account.Account{}, err
+	}
+	a, err := s.prove(ctx, email, password)
+	g.end(ctx, err)
+	return a, err
+}
+
+// prove is authenticate without limits.
+func (s *Service) prove(ctx context.Context, email, password string) (account.Account, error) {
 	a, err := s.accounts.ByEmail(ctx, email)
 	switch {
 	case errors.Is(err, account.ErrNotFound):

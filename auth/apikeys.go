@@ -48,7 +48,7 @@ func (s *Service) createKey(ctx context.Context, in *accountapi.KeyInput) (*acco
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Password); err != nil {
+	if err := s.confirm(ctx, h.account, in.Body.Password, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	m, err := s.newMail(account.MailKey, h.account.ID, h.account.Email)

@@ -48,7 +48,8 @@ type Config struct {
 	// Default 5 s.
 	HashWait time.Duration
 
-	now func() time.Time // for tests
+	now   func() time.Time // for tests
+	rules *limitRules      // for tests
 }
 
 // Verification is what needs an address that was verified by a mail.
@@ -86,6 +87,8 @@ type Deps struct {
 	// Gateway is told of accounts that were deleted. nil: that waits for a process
 	// which has one.
 	Gateway Gateway
+	// Limits makes those wait who guess passwords. nil counts in memory.
+	Limits Limiter
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
@@ -110,6 +113,9 @@ type AccountFinder interface {
 	ByID(ctx context.Context, id string) (account.Account, error)
 	// ByEmail finds an account by any address with the same [account.EmailKey].
 	ByEmail(ctx context.Context, email string) (account.Account, error)
+	// KnownAddress reports whether the account of an e-mail address has a session that
+	// began at a network address and goes on.
+	KnownAddress(ctx context.Context, email, address string) (bool, error)
 }
 
 // AccountKeeper makes and changes accounts.
@@ -229,6 +235,10 @@ func (c Config) withDefaults() Config {
 	}
 	if c.HashWait == 0 {
 		c.HashWait = 5 * time.Second
+	}
+	if c.rules == nil {
+		rules := defaultRules()
+		c.rules = &rules
 	}
 	if c.now == nil {
 		c.now = time.Now

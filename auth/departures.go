@@ -34,7 +34,7 @@ func (s *Service) deleteAccount(ctx context.Context, in *accountapi.DeleteInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Password); err != nil {
+	if err := s.confirm(ctx, h.account, in.Body.Password, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	m, err := s.newMail(account.MailDeleted, "", h.account.Email)

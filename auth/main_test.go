@@ -21,6 +21,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/mail"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
+	"github.com/mp3lathe/mp3lathe/internal/throttle"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -64,7 +65,7 @@ func serveOn(t *testing.T, on *fixture, change func(*Config, *Deps)) *fixture {
 	}
 	cfg := Config{Secrets: on.with, Password: quick, PublicURL: "https://mp3.example.org/"}
 	deps := Deps{
-		Accounts: f.store, Mailer: f.mails, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Accounts: f.store, Mailer: f.mails, Limits: noLimits{}, Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Checks: map[string]httpapi.Check{"database": func(ctx context.Context) error { return db.PingContext(ctx) }},
 	}
 	if change != nil {
@@ -90,6 +91,13 @@ func serveOn(t *testing.T, on *fixture, change func(*Config, *Deps)) *fixture {
 	f.url = server.URL
 	return f
 }
+
+// noLimits lets everybody try as often as he likes, in tests that are not about that.
+type noLimits struct{}
+
+func (noLimits) Take(context.Context, ...throttle.Key) time.Duration { return 0 }
+func (noLimits) Undo(context.Context, ...throttle.Key)               {}
+func (noLimits) Forget(context.Context, ...throttle.Key)             {}
 
 // post is a mail server that keeps what it is sent.
 type post struct {

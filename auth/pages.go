@@ -45,7 +45,9 @@ func (s *Service) pages(mux *http.ServeMux) {
 			}},
 		"forgot": {page{Title: "Forgotten password", Text: "Give the address of your account, and we send a mail with a link.", Form: "Send the mail", Email: true},
 			func(r *http.Request) (string, error) {
-				_, err := s.sendReset(r.Context(), &accountapi.Body[accountapi.EmailBody]{Body: accountapi.EmailBody{Email: r.PostFormValue("email")}})
+				_, err := s.sendReset(r.Context(), &accountapi.EmailInput{
+					Origin: accountapi.Origin{Forwarded: r.Header.Get("X-Forwarded-For")}, Body: accountapi.EmailBody{Email: r.PostFormValue("email")},
+				})
 				return "If there is an account of this address, a mail is on its way to it.", err
 			}},
 	}
@@ -78,6 +80,9 @@ func (s *Service) pages(mux *http.ServeMux) {
 			if problem.Status >= 500 {
 				problem.Write(w, r) // which tells the log why
 				return
+			}
+			for name := range problem.GetHeaders() {
+				w.Header().Set(name, problem.GetHeaders().Get(name))
 			}
 			p.write(w, r, problem.Status)
 		})

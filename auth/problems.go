@@ -28,9 +28,12 @@ func problemOf(err error) *httpapi.Problem {
 	var in *inputError
 	var store *storeError
 	var p *httpapi.Problem
+	var early *waitError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &early):
+		return early.problem()
 	case errors.As(err, &in):
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, "invalid_input", "validation failed").
 			WithField("body."+in.field, in.message)

@@ -22,9 +22,12 @@ var (
 
 // register answers alike whether there is an account of the address already: only its
 // owner, by a mail, learns the difference. What it does is as much in both cases.
-func (s *Service) register(ctx context.Context, in *accountapi.Body[accountapi.Credentials]) (*accountapi.Body[accountapi.Registered], error) {
+func (s *Service) register(ctx context.Context, in *accountapi.RegisterInput) (*accountapi.Body[accountapi.Registered], error) {
 	if !s.anybody {
 		return nil, httpapi.NewProblem(http.StatusForbidden, "registration_closed", "Accounts are made by the administrators here.")
+	}
+	if err := s.mailing(ctx, in.Origin); err != nil {
+		return nil, problemOf(err)
 	}
 	a, err := s.newAccount(ctx, in.Body.Email, in.Body.Password, token.RoleUser)
 	if err != nil {
@@ -65,13 +68,16 @@ func (s *Service) tellTaken(ctx context.Context, email string) error {
 
 // mailTo sends a mail of a kind to the account of an address, if there is one that
 // wants it. It answers alike, after the same work, whether there is.
-func (s *Service) mailTo(ctx context.Context, email string, kind account.MailKind, wants func(account.Account) bool) (*accountapi.Body[accountapi.Registered], error) {
+func (s *Service) mailTo(ctx context.Context, email string, from accountapi.Origin, kind account.MailKind, wants func(account.Account) bool) (*accountapi.Body[accountapi.Registered], error) {
 	if s.mailer == nil {
 		return nil, problemOf(errNoMails)
 	}
 	email = strings.TrimSpace(email)
 	if err := mail.CheckAddress(email); err != nil {
 		return nil, problemOf(&inputError{"email", err.Error()})
+	}
+	if err := s.mailing(ctx, from); err != nil {
+		return nil, problemOf(err)
 	}
 	a, err := s.accounts.ByEmail(ctx, email)
 	switch {
@@ -86,12 +92,12 @@ func (s *Service) mailTo(ctx context.Context, email string, kind account.MailKin
 	return &accountapi.Body[accountapi.Registered]{Body: accountapi.Registered{Email: email}}, nil
 }
 
-func (s *Service) sendVerification(ctx context.Context, in *accountapi.Body[accountapi.EmailBody]) (*accountapi.Body[accountapi.Registered], error) {
-	return s.mailTo(ctx, in.Body.Email, account.MailVerify, func(a account.Account) bool { return a.Verified.IsZero() })
+func (s *Service) sendVerification(ctx context.Context, in *accountapi.EmailInput) (*accountapi.Body[accountapi.Registered], error) {
+	return s.mailTo(ctx, in.Body.Email, in.Origin, account.MailVerify, func(a account.Account) bool { return a.Verified.IsZero() })
 }
 
-func (s *Service) sendReset(ctx context.Context, in *accountapi.Body[accountapi.EmailBody]) (*accountapi.Body[accountapi.Registered], error) {
-	return s.mailTo(ctx, in.Body.Email, account.MailReset, func(a account.Account) bool { return a.Locked.IsZero() })
+func (s *Service) sendReset(ctx context.Context, in *accountapi.EmailInput) (*accountapi.Body[accountapi.Registered], error) {
+	return s.mailTo(ctx, in.Body.Email, in.Origin, account.MailReset, func(a account.Account) bool { return a.Locked.IsZero() })
 }
 
 func (s *Service) verifyAddress(ctx context.Context, in *accountapi.Body[accountapi.TokenBody]) (*struct{}, error) {

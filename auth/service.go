@@ -11,6 +11,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/throttle"
 )
 
 // writeTimeout is how long an answer may take, the wait for a hash included.
@@ -22,6 +23,8 @@ type Service struct {
 	anybody  bool // may register
 	accounts Accounts
 	secrets  *Secrets
+	limits   Limiter
+	rules    limitRules
 	hasher   *hasher
 	keys     *keyring
 	signer   *signer
@@ -54,11 +57,14 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	case deps.Mailer == nil && cfg.Verification != VerifyNothing:
 		return nil, errors.New("auth: addresses cannot be verified without mails")
 	}
+	if deps.Limits == nil {
+		deps.Limits = throttle.New()
+	}
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{
-		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, secrets: cfg.Secrets, logger: deps.Logger,
+		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, limits: deps.Limits, rules: *cfg.rules, secrets: cfg.Secrets, logger: deps.Logger,
 		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle,
 		mailer: deps.Mailer, gateway: deps.Gateway, publicURL: strings.TrimRight(cfg.PublicURL, "/"), verification: cfg.Verification,
 		mailsWoken: make(chan struct{}, 1), departuresWoken: make(chan struct{}, 1),

@@ -107,7 +107,7 @@ func oneLine(s string, most int) string {
 // make it another than those of programs that can refresh it.
 func (s *Service) begin(ctx context.Context, email, password string, from accountapi.Origin, change func(*account.NewSession)) (account.Account, account.NewSession, refreshToken, error) {
 	for again := true; ; again = false {
-		a, err := s.authenticate(ctx, email, password)
+		a, err := s.authenticate(ctx, email, password, from)
 		if err != nil {
 			return a, account.NewSession{}, refreshToken{}, err
 		}
@@ -296,16 +296,18 @@ func (s *Service) endOtherSessions(ctx context.Context, in *accountapi.Authoriza
 }
 
 // confirm checks the password of who is logged in, before what must not be done by
-// somebody who has found a session open.
-func (s *Service) confirm(ctx context.Context, a account.Account, password string) error {
-	ok, _, err := s.hasher.check(ctx, normal(password), a.PasswordHash)
-	switch {
-	case err != nil:
+// somebody who has found a session open. It has the limits of a login.
+func (s *Service) confirm(ctx context.Context, a account.Account, password string, from accountapi.Origin) error {
+	g, err := s.guess(ctx, a.Email, from)
+	if err != nil {
 		return err
-	case !ok:
-		return errPassword
 	}
-	return nil
+	ok, _, err := s.hasher.check(ctx, normal(password), a.PasswordHash)
+	if err == nil && !ok {
+		err = errPassword
+	}
+	g.end(ctx, err)
+	return err
 }
 
 // changePassword ends all sessions of its user, and answers as a login does.
@@ -314,7 +316,7 @@ func (s *Service) changePassword(ctx context.Context, in *accountapi.ChangeInput
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Current); err != nil {
+	if err := s.confirm(ctx, h.account, in.Body.Current, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	password, err := newPassword("new_password", in.Body.New, h.account.Email)

@@ -151,7 +151,7 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	defer verifier.Close()
 	settings.gateway.PublicURL = cmp.Or(c.PublicURL, local)
 	settings.auth.PublicURL = settings.gateway.PublicURL
-	accounts, err := p.NewAuth(settings.auth, settings.notifier.Mailer, local)
+	accounts, err := p.NewAuth(settings.auth, app.AuthParts{Mailer: settings.notifier.Mailer, Gateway: local, Redis: p.Redis})
 	if err != nil {
 		return err
 	}

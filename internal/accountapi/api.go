@@ -17,10 +17,10 @@ const maxBody = 4 << 10
 
 // Handlers of the routes.
 type Handlers struct {
-	Register         func(context.Context, *Body[Credentials]) (*Body[Registered], error)
-	SendVerification func(context.Context, *Body[EmailBody]) (*Body[Registered], error)
+	Register         func(context.Context, *RegisterInput) (*Body[Registered], error)
+	SendVerification func(context.Context, *EmailInput) (*Body[Registered], error)
 	Verify           func(context.Context, *Body[TokenBody]) (*struct{}, error)
-	SendReset        func(context.Context, *Body[EmailBody]) (*Body[Registered], error)
+	SendReset        func(context.Context, *EmailInput) (*Body[Registered], error)
 	Reset            func(context.Context, *Body[ResetBody]) (*struct{}, error)
 	Login            func(context.Context, *LoginInput) (*Body[LoggedIn], error)
 	Refresh          func(context.Context, *Body[RefreshBody]) (*Body[LoggedIn], error)
@@ -58,13 +58,13 @@ func Register(api huma.API, h Handlers) {
 		Summary: "Make an account", MaxBodyBytes: maxBody,
 		Description: "Answers alike whether there is an account with the address already: a mail tells its owner. " +
 			"The problem's code is registration_closed if accounts are not to be had.",
-		Errors: []int{400, 403, 413, 415, 422, 503, 507},
+		Errors: []int{400, 403, 413, 415, 422, 429, 503, 507},
 	}, h.Register)
 	huma.Register(api, huma.Operation{
 		OperationID: "send-verification", Method: http.MethodPost, Path: "/v1/auth/verify/send", DefaultStatus: http.StatusAccepted,
 		Summary: "Send the mail that verifies an address, again", MaxBodyBytes: maxBody,
 		Description: "Answers alike whether there is an account of the address, and whether it has had enough mails.",
-		Errors:      []int{400, 413, 415, 422, 501, 503, 507},
+		Errors:      []int{400, 413, 415, 422, 429, 501, 503, 507},
 	}, h.SendVerification)
 	huma.Register(api, huma.Operation{
 		OperationID: "verify", Method: http.MethodPost, Path: "/v1/auth/verify", DefaultStatus: http.StatusNoContent,
@@ -75,7 +75,7 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "send-reset", Method: http.MethodPost, Path: "/v1/auth/reset/send", DefaultStatus: http.StatusAccepted,
 		Summary: "Send a mail that sets a new password", MaxBodyBytes: maxBody,
 		Description: "Answers alike whether there is an account of the address, and whether it has had enough mails.",
-		Errors:      []int{400, 413, 415, 422, 501, 503, 507},
+		Errors:      []int{400, 413, 415, 422, 429, 501, 503, 507},
 	}, h.SendReset)
 	huma.Register(api, huma.Operation{
 		OperationID: "reset", Method: http.MethodPost, Path: "/v1/auth/reset", DefaultStatus: http.StatusNoContent,
@@ -87,7 +87,7 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "login", Method: http.MethodPost, Path: "/v1/auth/login",
 		Summary: "Get an access token", MaxBodyBytes: maxBody,
 		Description: "The problem's code is bad_credentials whether the address is unknown or the password wrong.",
-		Errors:      []int{400, 401, 403, 413, 415, 422, 503, 507},
+		Errors:      []int{400, 401, 403, 413, 415, 422, 429, 503, 507},
 	}, h.Login)
 	huma.Register(api, huma.Operation{
 		OperationID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh",
@@ -106,7 +106,7 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "change-password", Method: http.MethodPost, Path: "/v1/auth/password",
 		Summary: "Change the password", MaxBodyBytes: maxBody, Security: bearer,
 		Description: "Ends all sessions of the user; the answer begins a new one, as a login does. The problem's code is wrong_password if the current one is.",
-		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
 	}, h.ChangePassword)
 	huma.Register(api, huma.Operation{
 		OperationID: "sessions", Method: http.MethodGet, Path: "/v1/auth/sessions",
@@ -128,13 +128,13 @@ func Register(api huma.API, h Handlers) {
 		OperationID: "delete-account", Method: http.MethodPost, Path: "/v1/auth/me/delete", DefaultStatus: http.StatusNoContent,
 		Summary: "Delete the account, with its jobs and files", MaxBodyBytes: maxBody, Security: bearer,
 		Description: "The account is gone at once; its jobs and files follow, which may take some minutes. The problem's code is wrong_password if the password is.",
-		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
 	}, h.Delete)
 	huma.Register(api, huma.Operation{
 		OperationID: "create-key", Method: http.MethodPost, Path: "/v1/auth/keys", DefaultStatus: http.StatusCreated,
 		Summary: "Make an API key", MaxBodyBytes: maxBody, Security: bearer,
 		Description: "The key itself is shown in this answer only. Programs send it as they send an access token. The problem's code is too_many_keys if there are 50 already.",
-		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 503, 507},
+		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
 	}, h.CreateKey)
 	huma.Register(api, huma.Operation{
 		OperationID: "keys", Method: http.MethodGet, Path: "/v1/auth/keys",
@@ -158,7 +158,7 @@ func Register(api huma.API, h Handlers) {
 	huma.Register(api, huma.Operation{
 		OperationID: "basic-login", Method: http.MethodPost, Path: "/login", Deprecated: true,
 		Summary: "Get an access token as plain text (old clients)", Description: "As clients of the Python project do.",
-		Security: []map[string][]string{{"basic": {}}}, Errors: []int{401, 403, 413, 503, 507},
+		Security: []map[string][]string{{"basic": {}}}, Errors: []int{401, 403, 413, 429, 503, 507},
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The token", Content: map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: "string"}}},
 		}},

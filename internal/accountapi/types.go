@@ -175,6 +175,18 @@ type LoginInput struct {
 	Body LoginBody
 }
 
+// RegisterInput is a registration.
+type RegisterInput struct {
+	Origin
+	Body Credentials
+}
+
+// EmailInput asks for a mail.
+type EmailInput struct {
+	Origin
+	Body EmailBody
+}
+
 // BasicInput is a login of old clients.
 type BasicInput struct {
 	Authorization
@@ -191,12 +203,14 @@ type ChangeInput struct {
 // DeleteInput deletes an account.
 type DeleteInput struct {
 	Authorization
+	Origin
 	Body DeleteBody
 }
 
 // KeyInput makes an API key.
 type KeyInput struct {
 	Authorization
+	Origin
 	Body KeyBody
 }
 

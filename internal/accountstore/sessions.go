@@ -133,6 +133,20 @@ func (s *Store) Sessions(ctx context.Context, user string) (all []account.Sessio
 	return all, errors.Join(rows.Err(), rows.Close())
 }
 
+// KnownAddress reports whether the account of an e-mail address has a session that began
+// at a network address and goes on. The empty one is not known.
+func (s *Store) KnownAddress(ctx context.Context, email, address string) (bool, error) {
+	ctx, cancel := s.db.Bound(ctx)
+	defer cancel()
+	var n int
+	err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM users u JOIN sessions s ON s.user_id = u.id WHERE u.email_key = ? AND s.address = ? AND s.address <> '' AND "+
+		s.live(), account.EmailKey(email), address).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("accountstore: known address: %w", err)
+	}
+	return n > 0, nil
+}
+
 // Refresh replaces the refresh token of the session of a family, given as hashes, by the
 // first of next, and returns the session and what is its token now. The token before
 // gets the same answer again within grace of being replaced, by one of next. Any other

@@ -59,6 +59,16 @@ func TestSession(t *testing.T) {
 		if all, err := s.Sessions(ctx, a.ID); err != nil || len(all) != 1 || all[0] != want {
 			t.Errorf("%+v, %v", all, err)
 		}
+		for _, c := range []struct {
+			email, address string
+			want           bool
+		}{
+			{"ADA@example.org", "2001:db8::1", true}, {"ada@example.org", "2001:db8::2", false}, {"eve@example.org", "2001:db8::1", false}, {"ada@example.org", "", false},
+		} {
+			if known, err := s.KnownAddress(ctx, c.email, c.address); err != nil || known != c.want {
+				t.Errorf("%+v: %v, %v", c, known, err)
+			}
+		}
 		for _, user := range []string{"", "nobody", a.ID + "x"} {
 			if all, err := s.Sessions(ctx, user); err != nil || len(all) != 0 {
 				t.Errorf("of %q: %+v, %v", user, all, err)
@@ -72,6 +82,9 @@ func TestSession(t *testing.T) {
 		}
 		if err := s.EndSession(ctx, a.ID, n.ID); err != nil {
 			t.Error(err)
+		}
+		if known, err := s.KnownAddress(ctx, a.Email, n.Address); err != nil || known {
+			t.Errorf("known after the end: %v, %v", known, err)
 		}
 		if _, err := s.Session(ctx, n.ID); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("after its end: %v", err)

@@ -17,6 +17,8 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/redisconn"
+	"github.com/mp3lathe/mp3lathe/internal/throttle"
 )
 
 // Issuer and audience of the tokens.
@@ -79,6 +81,7 @@ type authCmd struct {
 	AuthFlags
 	MailFlags
 	DatabaseFlags
+	RedisFlags
 	LogFlags
 }
 
@@ -88,8 +91,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	f.Address("listen", c.Listen)
 	cfg := c.AuthFlags.Check(&f)
 	cfg.Secrets = c.AuthKeyFlags.Check(&f)
-	mailer := c.mailer(&f)
-	gateway := cmp.Or(c.GatewayURL, c.PublicURL)
+	with := AuthParts{Mailer: c.mailer(&f), Gateway: cmp.Or(c.GatewayURL, c.PublicURL), Redis: c.RedisFlags.Optional(&f)}
 	if c.GatewayURL != "" {
 		f.httpURL("gateway-url", c.GatewayURL, "http://gateway:8080")
 	}
@@ -99,13 +101,16 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 		return err
 	}
 	return std.Service(c.LogFlags, "auth", func(p *Parts) error { return p.OpenAccounts(ctx, url) }, func(p *Parts) error {
-		if mailer == nil {
+		if with.Mailer == nil {
 			p.Log.Warn("there is no mail server (--smtp): addresses are not confirmed, and who has forgotten his password gets no new one")
 		}
-		if gateway == "" {
+		if with.Gateway == "" {
 			p.Log.Warn("no gateway is named (--gateway-url or --public-url): the jobs of accounts that are deleted stay until one is")
 		}
-		s, err := p.NewAuth(cfg, mailer, gateway)
+		if with.Redis.URL == "" {
+			p.Log.Warn("no Redis is named (--redis): tries of passwords are counted by each auth process for itself")
+		}
+		s, err := p.NewAuth(cfg, with)
 		if err != nil {
 			return err
 		}
@@ -182,7 +187,7 @@ func onAccounts(ctx context.Context, url string, secrets *auth.Secrets, f func(*
 	if err := p.OpenAccounts(ctx, url); err != nil {
 		return err
 	}
-	s, err := p.NewAuth(auth.Config{Secrets: secrets}, nil, "")
+	s, err := p.NewAuth(auth.Config{Secrets: secrets}, AuthParts{})
 	if err != nil {
 		return err
 	}
@@ -232,14 +237,30 @@ func (p *Parts) OpenAccounts(ctx context.Context, url string) error {
 	return p.openDB(ctx, url, accountstore.Migrate)
 }
 
+// AuthParts are what the auth service works with beside its database. The zero value of
+// each does without.
+type AuthParts struct {
+	Mailer auth.Mailer
+	// Gateway is the URL of one.
+	Gateway string
+	// Redis counts tries of passwords, for all auth processes.
+	Redis redisconn.Address
+}
+
 // NewAuth makes the auth service on the open database, which has tables of accounts.
-// mailer may be nil, and the URL of a gateway empty.
-func (p *Parts) NewAuth(cfg auth.Config, mailer auth.Mailer, gateway string) (*auth.Service, error) {
-	deps := auth.Deps{
-		Accounts: accountstore.New(p.DB), Mailer: mailer, Checks: map[string]httpapi.Check{"database": p.DB.PingContext}, Logger: p.Log,
+func (p *Parts) NewAuth(cfg auth.Config, with AuthParts) (*auth.Service, error) {
+	checks := map[string]httpapi.Check{"database": p.DB.PingContext}
+	deps := auth.Deps{Accounts: accountstore.New(p.DB), Mailer: with.Mailer, Checks: checks, Logger: p.Log}
+	if with.Gateway != "" {
+		deps.Gateway = GatewayAt(with.Gateway)
 	}
-	if gateway != "" {
-		deps.Gateway = GatewayAt(gateway)
+	if with.Redis.URL != "" || with.Redis.Dial != nil {
+		limits, err := throttle.Open(with.Redis, p.Log)
+		if err != nil {
+			return nil, err
+		}
+		p.closers = append(p.closers, limits.Close)
+		deps.Limits, checks["redis"] = limits, httpapi.Spare(limits.Ping)
 	}
 	return auth.New(cfg, deps)
 }

@@ -73,6 +73,14 @@ func (c *TurnFlags) Check(f *Faults) int {
 	return c.Window
 }
 
+// Optional returns where the Redis is, if one is named; else nowhere.
+func (c *RedisFlags) Optional(f *Faults) redisconn.Address {
+	if c.Redis == "" && c.RedisFile == "" {
+		return redisconn.Address{}
+	}
+	return c.Check(f)
+}
+
 // BucketFlags name the bucket.
 type BucketFlags struct {
 	Bucket          string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_BUCKET" help:"Bucket: file:///path/to/folder, or s3://name?region=...; for other servers than Amazon's also &endpoint=https://...&use_path_style=true."`
