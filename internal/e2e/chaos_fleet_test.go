@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,25 +59,56 @@ type example struct {
 	mp3   [32]byte
 }
 
-// node is a service that is started again whenever it ends.
+// node is a service that is started again when it ends by itself, as an orchestrator
+// does: without a database, say, a service does not start.
 type node struct {
 	t       *testing.T
 	program string
 	env     []string
 	args    []string
-	service *service
+
+	mu      sync.Mutex
+	service *service // nil while it is to be down
 }
 
 func (n *node) start() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.begin()
+}
+
+// begin is start for those who hold the lock.
+func (n *node) begin() {
 	paths, err := chaosPrograms()
 	must(n.t, err)
-	n.service = start(n.t, n.program, exec.Command(paths[n.program], n.args...), n.env)
+	s := start(n.t, n.program, exec.Command(paths[n.program], n.args...), n.env)
+	n.service = s
+	go func() {
+		<-s.done
+		time.Sleep(200 * time.Millisecond) // not all the time
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.service == s && !s.forgotten && n.t.Context().Err() == nil {
+			s.forget()
+			n.begin()
+		}
+	}()
 }
 
 // kill ends it as a power cut does.
 func (n *node) kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.service.forget()
 	n.service.kill()
+	n.service = nil
+}
+
+// stop ends it in order.
+func (n *node) stop() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.service.stop(n.t)
 }
 
 // disaster is something that goes wrong for a time.
@@ -333,7 +365,7 @@ func (c *chaos) end() {
 	}
 	c.checkMails(accepted)
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
-		c.nodes[name].service.stop(t)
+		c.nodes[name].stop()
 	}
 	db, err := sqldb.Open(ctx, c.database)
 	must(t, err)
