@@ -161,6 +161,8 @@ type ObjectOpener[W Writer, R Reader] interface {
 	// none.
 	NewReader(ctx context.Context, key string) (R, error)
 	Exists(ctx context.Context, key string) (bool, error)
+	// Ping reports whether the bucket can be reached.
+	Ping(ctx context.Context) error
 }
 
 // ObjectRemover removes objects; what is not there counts as removed.
@@ -175,6 +177,7 @@ type Bucket struct {
 	create func(context.Context, string) (Writer, error)
 	open   func(context.Context, string) (Reader, error)
 	exists func(context.Context, string) (bool, error)
+	ping   func(context.Context) error
 	ObjectRemover
 }
 
@@ -196,6 +199,7 @@ func BucketOf[W Writer, R Reader](s ObjectStore[W, R]) Bucket {
 			return r, nil
 		},
 		exists:        s.Exists,
+		ping:          s.Ping,
 		ObjectRemover: s,
 	}
 }

@@ -31,6 +31,7 @@ type Gateway struct {
 	hub        *hub
 	buffers    *sync.Pool // of *buffers
 	handler    http.Handler
+	pulse      pulse // the bucket's
 }
 
 // New returns a gateway. It fails if the config makes no sense or a part is
@@ -46,7 +47,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		config: config.withDefaults(),
 		jobs:   deps.Jobs, keys: deps.Keys, queue: deps.Queue, hints: deps.Hints, bucket: deps.Bucket,
 		tokens: deps.Tokens, links: deps.Links, departures: deps.Departures, limiter: deps.Limiter, logger: deps.Logger,
-		hub: newHub(), buffers: newBufferPool(),
+		hub: newHub(), buffers: newBufferPool(), pulse: pulse{ping: deps.Bucket.ping},
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)

@@ -1,12 +1,16 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -16,8 +20,8 @@ import (
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	parts := map[string][]string{
-		"database": {"Insert", "Get", "List", "Cancel", "Delete", "Retry"},
-		"bucket":   {"Create", "Open", "Exists", "Remove", "DeletePrefix"},
+		"database": {"Insert", "Get", "List", "Cancel", "Delete", "Retry", "Twin", "Join", "Usage", "Spend", "ClaimKey", "AnswerKey"},
+		"bucket":   {"Ping", "Create", "Open", "Exists", "Remove", "DeletePrefix"},
 		"queue":    {"Convert", "Publish"},
 	}
 	for _, c := range []struct {
@@ -80,5 +84,85 @@ func TestOutage(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoBodyInVain: without the database or the bucket an upload is refused before its
+// body has come, and a bucket that is back is found within a second or so.
+func TestNoBodyInVain(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"Usage", "Ping"} {
+		r := newRig(t, nil)
+		r.faults.set(part, down)
+		for range 3 {
+			a := r.expecting(t, func(*http.Request) {}, unread{t})
+			wantProblem(t, a, 503, "unavailable")
+			if a.Header.Get("Retry-After") == "" {
+				t.Error("nobody says when to try again")
+			}
+		}
+		r.faults.set(part, nil)
+		eventually(t, "it is back", func() bool {
+			return r.send(t, r.request(t, "POST", "/v1/jobs", "alice", bytes.NewReader(clip))).StatusCode == 202
+		})
+	}
+	// The bucket is asked once a second, and not for each.
+	r := newRig(t, nil)
+	pings := 0
+	r.faults.set("Ping", func() error { pings++; return nil })
+	began := time.Now()
+	for range 20 {
+		r.newJob(t, "alice")
+	}
+	if most := 1 + int(time.Since(began)/time.Second); pings < 1 || pings > most {
+		t.Errorf("%d pings in %v", pings, time.Since(began))
+	}
+}
+
+// TestManySlow: while 500 clients dawdle over their uploads others are served, and nothing
+// is left of them when they go.
+func TestManySlow(t *testing.T) { // alone, for others measure time
+	r := newRig(t, nil)
+	const many = 500
+	conns := make([]net.Conn, many)
+	for i := range conns {
+		conns[i] = r.dial(t)
+		_ = conns[i].SetDeadline(time.Now().Add(time.Minute))
+		_, _ = fmt.Fprintf(conns[i], uploadHead+"Content-Length: %d\r\n\r\n%s", "?fresh", len(clip), clip[:100])
+	}
+	eventually(t, "all have begun", func() bool { return r.pending(t) == many })
+	began := time.Now()
+	for range 20 {
+		if a := r.do(t, "GET", "/v1/jobs", "bob"); a.StatusCode != 200 {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	r.newJob(t, "bob")
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("21 requests took %v", took)
+	}
+	// Half of them go, and half are done after all.
+	for i, conn := range conns {
+		if i%2 == 0 {
+			_ = conn.Close()
+			continue
+		}
+		if _, err := conn.Write(clip[100:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, conn := range conns {
+		if i%2 == 0 {
+			continue
+		}
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != http.StatusAccepted {
+			t.Fatal(res, err)
+		}
+		_ = res.Body.Close()
+	}
+	eventually(t, "nothing is left of those that went", func() bool { return r.pending(t) == 0 })
+	if n := r.count(t); n != many/2+1 {
+		t.Errorf("%d jobs", n)
 	}
 }

@@ -87,13 +87,14 @@ func quotaProblem(status int, code string, used, allowed int64, unit, detail str
 	return p
 }
 
-// admit refuses an upload for which its user has no room, before its body has come. What
-// the head tells of its length is looked at.
+// admit refuses an upload for which its user has no room, or the service no bucket, before
+// its body has come. What the head tells of its length is looked at.
 func (u *upload) admit(x *exchange) error {
 	if u.idle {
 		return nil
 	}
-	a, err := u.g.allowanceOf(u.ctx, x.user, 0)
+	// Without a quota too: this tells whether the database is there.
+	a, err := u.g.allowanceOf(u.ctx, x.user, 1)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,13 @@ func (u *upload) admit(x *exchange) error {
 		length -= formSlack
 	}
 	u.room = a
-	return a.bytes(length)
+	if err := a.bytes(length); err != nil {
+		return err
+	}
+	if err := u.g.pulse.look(u.ctx); err != nil {
+		return httpapi.Trouble(err)
+	}
+	return nil
 }
 
 // spend counts the bytes of a file that has come, and chooses the lane of its job.

@@ -253,6 +253,13 @@ func (b faultyBucket) NewReader(ctx context.Context, key string) (faultyReader, 
 	return faultyReader{r, b.faults}, err
 }
 
+func (b faultyBucket) Ping(ctx context.Context) error {
+	if err := b.at("Ping"); err != nil {
+		return err
+	}
+	return b.Bucket.Ping(ctx)
+}
+
 func (b faultyBucket) Exists(ctx context.Context, key string) (bool, error) {
 	if err := b.at("Exists"); err != nil {
 		return false, err
@@ -665,6 +672,7 @@ func (bucketStub) NewReader(context.Context, string) (stubReader, error) {
 	return stubReader{}, fs.ErrNotExist
 }
 func (bucketStub) Exists(context.Context, string) (bool, error) { return false, nil }
+func (bucketStub) Ping(context.Context) error                   { return nil }
 func (bucketStub) Delete(context.Context, string) error         { return nil }
 func (bucketStub) DeletePrefix(context.Context, string) error   { return nil }
 
