@@ -130,13 +130,8 @@ func (d *decoder) open() error {
 
 // restart goes on with the first packet that ends after a time in ticks.
 func (d *decoder) restart(ticks int64) error {
-	if err := d.demux.rewind(); err != nil {
+	if err := d.demux.jump(ticks); err != nil && err != io.EOF {
 		return err
-	}
-	if ticks > 0 {
-		if err := d.demux.seek(ticks); err != nil && err != io.EOF {
-			return err
-		}
 	}
 	d.closeCodec()
 	d.next, d.began, d.lost, d.drained = -1, -1, false, false

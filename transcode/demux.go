@@ -47,7 +47,11 @@ func newDemuxer(src *source, track *mp4.Track, packing mp4.Packing, limits Limit
 }
 
 func (d *demuxer) rewind() (err error) {
-	d.samples, err = d.track.Samples(d.packing)
+	if d.samples == nil {
+		d.samples, err = d.track.Samples(d.packing)
+	} else {
+		d.samples, err = d.samples.Again()
+	}
 	d.ahead, d.at, d.found, d.err = d.ahead[:0], 0, false, nil
 	return err
 }
@@ -70,9 +74,26 @@ func (d *demuxer) sample() (mp4.Sample, error) {
 	return mp4.Sample{}, d.err
 }
 
+// jump goes to the first packet that ends after a time, in ticks.
+func (d *demuxer) jump(ticks int64) error {
+	if now, err := d.start(); err != nil || now >= ticks {
+		if err := d.rewind(); err != nil {
+			return err
+		}
+	}
+	if ticks <= 0 {
+		return nil
+	}
+	return d.seek(ticks)
+}
+
 // seek drops packets that end before a time, in ticks. It only goes forward.
 func (d *demuxer) seek(ticks int64) error {
-	d.ahead, d.at = d.ahead[:0], 0
+	for ; d.at < len(d.ahead); d.at++ {
+		if s := d.ahead[d.at]; s.Time+s.Duration > ticks {
+			return nil
+		}
+	}
 	for {
 		s, err := d.sample()
 		if err != nil {

@@ -180,6 +180,7 @@ func (n *nowhere) Seek(off int64, whence int) (int64, error) {
 // demux reads the packets.
 func (s *stages) demux(take func(packet)) error {
 	d := s.c.decoder.demux
+	d.samples = nil // what earlier rounds have walked does not count
 	if err := d.rewind(); err != nil {
 		return err
 	}

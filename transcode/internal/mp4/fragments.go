@@ -33,7 +33,8 @@ type fragments struct {
 	moof   *region
 	runs   []run // of the current fragment that are left
 	cursor *region
-	boxes  int // since the last fragment
+	boxes  int   // since the last fragment
+	read   int64 // bytes of fragments, since it was last asked for
 }
 
 // run is a track run: samples in a row (trun, 8.8.8).
@@ -147,6 +148,7 @@ func (f *fragments) nextFragment() error {
 			return truncated("in a fragment (moof) at byte %d", b.start)
 		}
 		f.off, f.boxes = b.end, 0
+		f.read += b.end - b.start
 		if f.moof, err = newRegion(file.r, b.body, b.size()); err != nil {
 			return err
 		}

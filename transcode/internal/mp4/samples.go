@@ -29,7 +29,8 @@ const groupSamples = 4096
 // Tables and runs may point to the same bytes again and again, as a loop does, so a
 // small file can claim samples without end. A walk ends with ErrLimit once its
 // samples take maxReuse times the bytes of the file, where each counts for leastCost
-// bytes at least. Samples that lie side by side never get there.
+// bytes at least; fragments count too. Samples that lie side by side never get there.
+// Walks that begin again for an edit list count together.
 const (
 	maxReuse  = 64
 	leastCost = 8
@@ -97,6 +98,16 @@ func (t *Track) Samples(packing Packing) (*Samples, error) {
 	return s, nil
 }
 
+// Again returns another walk over the same samples, from the first one on. What the
+// walk so far has taken of the bound on all samples is taken from the new one too.
+func (s *Samples) Again() (*Samples, error) {
+	again, err := s.t.Samples(s.packing)
+	if err == nil {
+		again.left = s.left
+	}
+	return again, err
+}
+
 // readChunkRun reads the next entry of stsc into the look-ahead.
 func (s *Samples) readChunkRun() error {
 	b, err := s.chunks.entry()
@@ -130,6 +141,8 @@ func (s *Samples) Next() (Sample, error) {
 	}
 	if err == io.EOF && s.fragments != nil {
 		sample, err = s.fragments.next(s.time, s.packing)
+		s.left -= s.fragments.read
+		s.fragments.read = 0
 	}
 	if err != nil {
 		return Sample{}, err
