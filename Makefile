@@ -1,7 +1,7 @@
 # `make help` tells what there is. docs/building.md tells how the FFmpeg libraries come in.
 
 PREFIX      ?= /usr/local
-FUZZTIME    ?= 30s
+FUZZTIME    ?= 5m
 ARGS        ?=
 SOAK        ?= 2000
 ROUNDS      ?= 200
@@ -15,7 +15,7 @@ WITH_LIBAV := . ./scripts/env.sh &&
 
 BUILDFLAGS := -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 
-export FUZZTIME
+export FUZZTIME SEED INPUT
 
 .PHONY: help
 help: ## Show this list
@@ -66,8 +66,15 @@ lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scrip
 	$(WITH_LIBAV) go run $(STATICCHECK) ./...
 
 .PHONY: fuzz
-fuzz: setup ## Run every fuzz target for FUZZTIME (30s) each
-	@$(WITH_LIBAV) scripts/fuzz.sh
+fuzz: ## Run mutants and the fuzz targets under sanitizers, FUZZTIME (5m) in all (SEED=n, INPUT=file)
+	@scripts/deps.sh
+	@scripts/fuzz.sh
+
+# What CI runs: the same mutants each time. Two minutes, building included.
+.PHONY: fuzz-smoke
+fuzz-smoke: ## Run some mutants under sanitizers, two minutes
+	@scripts/deps.sh
+	@SEED=1 scripts/fuzz.sh mutants -for 75s testdata
 
 .PHONY: soak
 soak: test-setup ## Run SOAK (2000) jobs through one process, every tenth hostile; see what grows or is left

@@ -7,7 +7,8 @@
 #   scripts/libav.sh env     print the shell lines that let `go build` find them
 #   scripts/libav.sh clean   remove the cache
 #
-# LIBAV=system uses the libraries that the system's own pkg-config offers.
+# LIBAV=system uses the libraries that the system's own pkg-config offers. LIBAV=sanitized is about a
+# second build of them, with AddressSanitizer and UndefinedBehaviorSanitizer, for `go test -asan`.
 # MP3LATHE_CACHE names another folder for the cache.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -28,6 +29,12 @@ log=$cache/libav.log
 . "$root/scripts/libav-source.sh"
 # shellcheck source=scripts/libav-lame.sh
 . "$root/scripts/libav-lame.sh"
+flavour=libav sanitize_link='' sanitize_options=()
+if [ "${LIBAV:-}" = sanitized ]; then
+	flavour=libav-sanitized
+	# shellcheck source=scripts/libav-sanitize.sh
+	. "$root/scripts/libav-sanitize.sh"
+fi
 
 # ---- which build ----
 
@@ -41,6 +48,7 @@ build_key() {
 		echo "$pinned"
 		echo "$lame_pinned"
 		grep -v '^[[:space:]]*#' "$root/scripts/libav-lame.sh"
+		[ $flavour = libav ] || grep -v '^[[:space:]]*#' "$root/scripts/libav-sanitize.sh"
 		$cc -dumpmachine
 		$cc --version
 		command -v nasm || true
@@ -52,7 +60,7 @@ find_built() {
 	has "${cc%% *}" || die "there is no C compiler '$cc'; run: make setup"
 	local key
 	key=$(build_key)
-	newest "$cache/libav-$line"*"-$key"
+	newest "$cache/$flavour-$line"*"-$key"
 }
 
 check_system() {
@@ -143,7 +151,7 @@ compile() {
 	rm -rf "$work" # left by a build that was killed
 	mkdir -p "$work"
 	: >"$log"
-	say "building the FFmpeg libraries, once (about a minute on 2 cores; log: $log)"
+	say "building the FFmpeg libraries${sanitize_link:+, with sanitizers}, once (about a minute on 2 cores; log: $log)"
 
 	get_source lame
 	local lame_tarball=$tarball
@@ -169,7 +177,7 @@ compile() {
 	local options
 	mapfile -t options < <(configure_line)
 	# The prefix is a placeholder: the result finds itself, so that it may be moved and copied.
-	./configure --prefix=/libav --cc="$cc" --extra-cflags="-I$stage/include" --extra-ldflags="-L$stage/lib" "${options[@]}" >>"$log" 2>&1 ||
+	./configure --prefix=/libav --cc="$cc" --extra-cflags="-I$stage/include" --extra-ldflags="-L$stage/lib" "${options[@]}" "${sanitize_options[@]}" >>"$log" 2>&1 ||
 		fail "FFmpeg's configure failed"
 	local total
 	total=$(make -n 2>/dev/null | grep -cE '^printf .*(CC|X86ASM|AS)\\t' || true)
@@ -183,7 +191,7 @@ compile() {
 	local key
 	key=$(build_key)
 	cd "$cache"
-	mv "$stage" "$cache/libav-$version-$key"
+	mv "$stage" "$cache/$flavour-$version-$key"
 	step "done"
 }
 
@@ -198,6 +206,8 @@ finish() {
 			-e '/^Libs/s/ -latomic//g' -e "s| -[IL]$1/[a-z]*||g" "$pc" >"$pc.new"
 		mv "$pc.new" "$pc"
 	done
+	# AddressSanitizer comes with `go test -asan`; the other one comes from here.
+	[ $flavour = libav ] || sed -i -e '/^Libs:/s/$/ -fsanitize=undefined/' -e '/^Cflags:/s/$/ -fsanitize=undefined/' "$1"/lib/pkgconfig/*.pc
 }
 
 # Links and runs a program the way cgo would.
@@ -220,7 +230,7 @@ check_build() {
 	C
 	# shellcheck disable=SC2046,SC2086 # lists of words
 	{
-		$cc -o "$work/check" "$work/check.c" \
+		$cc -o "$work/check" "$work/check.c" $sanitize_link \
 			$(PKG_CONFIG_PATH=$1/lib/pkgconfig pkg-config --cflags --libs $libraries) && "$work/check"
 	} >>"$log" 2>&1 || fail "the FFmpeg libraries were built, but a program cannot be linked with them"
 }
@@ -235,8 +245,8 @@ not_built() { die "the FFmpeg libraries are not built yet; run: make setup"; }
 
 command=${1:-}
 case ${LIBAV:-} in
-'' | system) ;;
-*) die "LIBAV is '$LIBAV'; it may be 'system' or unset" ;;
+'' | system | sanitized) ;;
+*) die "LIBAV is '$LIBAV'; it may be 'system', 'sanitized' or unset" ;;
 esac
 case $command in
 build | path | env)
@@ -266,7 +276,7 @@ env)
 	;;
 clean)
 	# Only what is ours: MP3LATHE_CACHE may name a folder that holds other things too.
-	rm -rf "$work" "$sources" "$log" "$cache/lock" "$cache"/libav-"$line"*
+	rm -rf "$work" "$sources" "$log" "$cache/lock" "$cache"/libav-"$line"* "$cache"/libav-sanitized-"$line"*
 	rmdir "$cache" 2>/dev/null || true
 	;;
 *)

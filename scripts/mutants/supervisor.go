@@ -28,6 +28,8 @@ const mostFindings = 50
 // supervisor runs workers and collects what they find.
 type supervisor struct {
 	settings
+	program  string        // of the workers
+	patience time.Duration // between two words of a worker
 	files    []mutant.File
 	total    trial.Report
 	findings int
@@ -35,7 +37,24 @@ type supervisor struct {
 
 func (s settings) supervise(ctx context.Context, files []mutant.File) (int, error) {
 	fmt.Printf("mutants of %d files for %v, seed %d\n", len(files), s.length, s.seed)
-	v := &supervisor{settings: s, files: files, total: trial.Report{Outcomes: map[transcode.Code]int{}}}
+	program, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	return newSupervisor(s, program, files).run(ctx)
+}
+
+func newSupervisor(s settings, program string, files []mutant.File) *supervisor {
+	return &supervisor{
+		settings: s, program: program, files: files,
+		patience: 2*rules().Wall + 2*time.Minute, // for a conversion and a probe
+		total:    trial.Report{Outcomes: map[transcode.Code]int{}},
+	}
+}
+
+// run starts one worker after the other until the time is over.
+func (v *supervisor) run(ctx context.Context) (findings int, err error) {
+	s := v.settings
 	end, told := time.Now().Add(s.length), time.Now()
 	for next := s.from; ctx.Err() == nil && v.findings < mostFindings; {
 		left := time.Until(end)
@@ -62,13 +81,9 @@ func (s settings) supervise(ctx context.Context, files []mutant.File) (int, erro
 
 // worker lets a process do draws, and returns the number of the last one.
 func (v *supervisor) worker(ctx context.Context, from, count int, left time.Duration) (last int, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
 	args := []string{"-worker", "-seed", fmt.Sprint(v.seed), "-from", fmt.Sprint(from), "-count", fmt.Sprint(count),
 		"-for", left.String(), "-largest", fmt.Sprint(v.largest)}
-	cmd := exec.CommandContext(ctx, self, append(args, v.args...)...)
+	cmd := exec.CommandContext(ctx, v.program, append(args, v.args...)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -80,14 +95,13 @@ func (v *supervisor) worker(ctx context.Context, from, count int, left time.Dura
 		return 0, err
 	}
 	// One that hangs in C obeys no context; it is shot.
-	patience := 2*rules().Wall + 2*time.Minute
-	hung := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	hung := time.AfterFunc(v.patience, func() { _ = cmd.Process.Kill() })
 	last = from
 	done := false
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		hung.Reset(patience)
+		hung.Reset(v.patience)
 		var m message
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
 			fmt.Println(lines.Text()) // somebody else's
@@ -114,7 +128,8 @@ func (v *supervisor) worker(ctx context.Context, from, count int, left time.Dura
 	case exit.ExitCode() == 2 && strings.HasPrefix(complaints.String(), "mutants: "):
 		return last, errors.New(strings.TrimSpace(complaints.String()))
 	case !alive:
-		v.found(last, fmt.Sprintf("nothing happened for %v\n%s", patience, clip(complaints.String())))
+		v.total.Draws += last - from + 1
+		v.found(last, fmt.Sprintf("nothing happened for %v\n%s", v.patience, clip(complaints.String())))
 	case done:
 		v.foundAtEnd(from, last, fmt.Sprintf("%v at the end\n%s", err, clip(complaints.String())))
 	default:

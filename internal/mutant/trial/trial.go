@@ -94,14 +94,18 @@ func (r Rules) convert(ctx context.Context, d mutant.Draw) (code transcode.Code,
 		dst = struct{ io.Writer }{out} // one that can't seek
 	}
 	var result *transcode.Result
+	src := &counted{Reader: bytes.NewReader(d.Data)}
 	finding = r.watch(ctx, func(ctx context.Context) (err error) {
-		result, err = r.Convert(ctx, dst, bytes.NewReader(d.Data), o)
+		result, err = r.Convert(ctx, dst, src, o)
 		code = transcode.CodeOf(err)
 		if err == nil {
 			return nil
 		}
 		return r.blame(err, o)
 	})
+	if finding == nil {
+		finding = src.tooMuch()
+	}
 	if size := int64(len(out.data)); finding == nil && size > o.Limits.OutputBytes {
 		finding = fmt.Errorf("%d bytes were written, and at most %d are allowed", size, o.Limits.OutputBytes)
 	}
@@ -112,8 +116,9 @@ func (r Rules) convert(ctx context.Context, d mutant.Draw) (code transcode.Code,
 }
 
 func (r Rules) probe(ctx context.Context, d mutant.Draw) error {
-	return r.watch(ctx, func(ctx context.Context) error {
-		info, err := r.Probe(ctx, bytes.NewReader(d.Data))
+	src := &counted{Reader: bytes.NewReader(d.Data)}
+	finding := r.watch(ctx, func(ctx context.Context) error {
+		info, err := r.Probe(ctx, src)
 		if err != nil {
 			return r.blame(err, &transcode.Options{})
 		}
@@ -126,6 +131,31 @@ func (r Rules) probe(ctx context.Context, d mutant.Draw) error {
 		}
 		return err
 	})
+	if finding == nil {
+		finding = src.tooMuch()
+	}
+	return finding
+}
+
+// counted is a source that counts what is read of it.
+type counted struct {
+	*bytes.Reader
+	read int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read += int64(n)
+	return n, err
+}
+
+// tooMuch tells when a source was read again and again. Sound may be played more than once,
+// and each of many tracks be looked at.
+func (c *counted) tooMuch() error {
+	if most := 100*c.Size() + 4<<20; c.read > most {
+		return fmt.Errorf("%d bytes were read of a source of %d", c.read, c.Size())
+	}
+	return nil
 }
 
 // blame returns nil for an error that is the source's fault.

@@ -86,6 +86,13 @@ func TestTry(t *testing.T) {
 		"a panic": {func(context.Context, io.Writer, io.ReadSeeker, *transcode.Options) (*transcode.Result, error) {
 			panic("oh")
 		}, "a panic: oh"},
+		"reads on": {func(_ context.Context, _ io.Writer, src io.ReadSeeker, _ *transcode.Options) (*transcode.Result, error) {
+			for range 10 << 20 / 100 {
+				_, _ = src.Seek(0, io.SeekStart)
+				_, _ = io.Copy(io.Discard, struct{ io.Reader }{src})
+			}
+			return nil, blamed(transcode.ErrInvalidData)
+		}, "bytes were read"},
 		"hangs": {func(ctx context.Context, _ io.Writer, _ io.ReadSeeker, _ *transcode.Options) (*transcode.Result, error) {
 			<-ctx.Done()
 			return nil, blamed(ctx.Err())
