@@ -26,6 +26,7 @@ type demuxer struct {
 	track   *mp4.Track
 	packing mp4.Packing
 	most    int64 // size of a packet
+	window  int64 // of what is read in one piece, but for a larger packet
 
 	samples *mp4.Samples
 	ahead   []mp4.Sample // read, or to be read, in order
@@ -42,7 +43,7 @@ type demuxer struct {
 
 func newDemuxer(src *source, track *mp4.Track, packing mp4.Packing, limits Limits) (*demuxer, error) {
 	const libavMost = 1 << 30 // sizes are C ints there, padding included
-	d := &demuxer{src: src, track: track, packing: packing, most: min(limits.Allocation, libavMost)}
+	d := &demuxer{src: src, track: track, packing: packing, most: min(limits.Allocation, libavMost), window: readAhead}
 	return d, d.rewind()
 }
 
@@ -156,14 +157,14 @@ func (d *demuxer) fill() error {
 		if err != nil {
 			break // met again when it is its turn
 		}
-		if s.Offset != first.Offset+size || size+s.Size > readAhead {
+		if s.Offset != first.Offset+size || size+s.Size > d.window {
 			d.pending, d.found = s, true
 			break
 		}
 		ahead, size = append(ahead, s), size+s.Size
 	}
 	if int64(cap(d.buf)) < size {
-		d.buf = make([]byte, max(size, readAhead/4))
+		d.buf = make([]byte, max(size, d.window/4))
 	}
 	d.buf, d.base = d.buf[:size], first.Offset
 	if n, err := d.src.ReadAt(d.buf, d.base); n < len(d.buf) {

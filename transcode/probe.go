@@ -12,6 +12,10 @@ import (
 // probePackets is how many packets of a track are tried for a first frame.
 const probePackets = 16
 
+// probeAhead is the most that is read of the media in one piece then, as readAhead is
+// for a conversion; the first packet is mostly enough.
+const probeAhead = 16 << 10
+
 // Probe describes a file of the MP4 family. It reads the index, and decodes each
 // audio track up to its first frame to learn the real sample rate, channels and
 // profile, which the sample entry may not tell (HE-AAC, AC-3). Errors are those of
@@ -93,6 +97,7 @@ func probeTrack(s *source, f *mp4.File, number int, t *mp4.Track, limits Limits)
 		return Track{}, err
 	}
 	defer d.close()
+	d.demux.window = probeAhead
 	out := newTrack(number, t, d.stream)
 	first, err := d.demux.start()
 	if err != nil && err != io.EOF && !ours(err) {

@@ -188,6 +188,21 @@ func TestProbeNoNonsense(t *testing.T) {
 // audio.
 const windowsReadTwice = 128 << 10
 
+// TestProbeReadsLittle: the index, and the first packets of each audio track.
+func TestProbeReadsLittle(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"waltz.m4a", "melody.mp4", "camera.mov"} {
+		info, err := Probe(t.Context(), bytes.NewReader(readFixture(t, file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := indexBytes(t, fixturePath(file)) + int64(len(info.Audio))*probeAhead + 1<<12
+		if info.BytesRead > most {
+			t.Errorf("%s: %d bytes read of %d, want at most %d", file, info.BytesRead, info.Bytes, most)
+		}
+	}
+}
+
 // TestBytesRead: of a video, little more than index and audio is read.
 func TestBytesRead(t *testing.T) {
 	t.Parallel()

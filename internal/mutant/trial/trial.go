@@ -150,9 +150,9 @@ func (c *counted) Read(p []byte) (int, error) {
 }
 
 // tooMuch tells when a source was read again and again. Sound may be played more than once,
-// and each of many tracks be looked at.
+// and of each track the beginning is looked at.
 func (c *counted) tooMuch() error {
-	if most := 100*c.Size() + 4<<20; c.read > most {
+	if most := 100*c.Size() + int64(Limits.Tracks)*64<<10; c.read > most {
 		return fmt.Errorf("%d bytes were read of a source of %d", c.read, c.Size())
 	}
 	return nil

@@ -87,7 +87,7 @@ func TestTry(t *testing.T) {
 			panic("oh")
 		}, "a panic: oh"},
 		"reads on": {func(_ context.Context, _ io.Writer, src io.ReadSeeker, _ *transcode.Options) (*transcode.Result, error) {
-			for range 10 << 20 / 100 {
+			for range 40 << 20 / 100 {
 				_, _ = src.Seek(0, io.SeekStart)
 				_, _ = io.Copy(io.Discard, struct{ io.Reader }{src})
 			}
