@@ -34,7 +34,10 @@ func (s *Service) CreateUser(ctx context.Context, email, password, role string) 
 	a, err := s.newAccount(ctx, email, password, role)
 	if err == nil {
 		a.Verified = s.signer.now()
-		_, err = s.accounts.Create(ctx, a)
+		var act account.Act
+		if act, err = newAct(holder{}, accountapi.Origin{}, account.ActCreate, a.ID, "with the role "+role); err == nil {
+			err = s.accounts.CreateNoted(ctx, a, act)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("auth: create a user: %w", err)

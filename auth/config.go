@@ -106,6 +106,7 @@ type Accounts interface {
 	MailUser
 	Departer
 	APIKeyKeeper
+	Administrator
 }
 
 // AccountFinder finds accounts.
@@ -120,8 +121,6 @@ type AccountFinder interface {
 
 // AccountKeeper makes and changes accounts.
 type AccountKeeper interface {
-	// Create makes an account; Created is the store's to fill.
-	Create(ctx context.Context, a account.Account) (account.Account, error)
 	// SetPassword replaces the hash old by another. If it is not old any more, the
 	// error is [account.ErrConflict].
 	SetPassword(ctx context.Context, id, old, hash string) error
@@ -183,6 +182,25 @@ type Departer interface {
 	ClaimDeparture(ctx context.Context, lease time.Duration) (account.Departure, error)
 	Departed(ctx context.Context, d account.Departure) error
 	DepartLater(ctx context.Context, d account.Departure, after time.Duration) error
+}
+
+// Administrator does what administrators do, and notes it: both or neither. What changes
+// an account that there is not answers [account.ErrNotFound].
+type Administrator interface {
+	// CreateNoted makes an account; its times are the store's to fill.
+	CreateNoted(ctx context.Context, a account.Account, act account.Act) error
+	Users(ctx context.Context, q account.UserQuery) ([]account.Account, error)
+	// Lock ends all sessions too.
+	Lock(ctx context.Context, act account.Act) error
+	Unlock(ctx context.Context, act account.Act) error
+	// Logout ends all sessions.
+	Logout(ctx context.Context, act account.Act) error
+	SetQuota(ctx context.Context, q account.Quota, act account.Act) error
+	// AdminReset keeps a mail for a new password.
+	AdminReset(ctx context.Context, m account.NewMail, act account.Act) error
+	// Note notes what changes nothing.
+	Note(ctx context.Context, act account.Act) error
+	Audit(ctx context.Context, subject, before string, limit int) ([]account.Act, error)
 }
 
 // APIKeyKeeper keeps the API keys of users.

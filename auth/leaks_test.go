@@ -31,11 +31,10 @@ func (b broken) ByID(context.Context, string) (account.Account, error) {
 func (b broken) ByEmail(context.Context, string) (account.Account, error) {
 	return account.Account{}, b.fail()
 }
-func (b broken) Create(context.Context, account.Account) (account.Account, error) {
-	return account.Account{}, b.fail()
-}
-func (b broken) SetPassword(context.Context, string, string, string) error { return b.fail() }
-func (b broken) SigningKeys(context.Context) ([]account.SigningKey, error) { return nil, b.fail() }
+func (b broken) Register(context.Context, account.Account, account.NewMail) error { return b.fail() }
+func (b broken) KnownAddress(context.Context, string, string) (bool, error)       { return false, b.fail() }
+func (b broken) SetPassword(context.Context, string, string, string) error        { return b.fail() }
+func (b broken) SigningKeys(context.Context) ([]account.SigningKey, error)        { return nil, b.fail() }
 
 // TestSecrets: neither passwords nor tokens nor hashes are in logs and problems,
 // whatever goes wrong.

@@ -81,7 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"rubbish", "POST /validate", "", bearer("x.y.z"), 403, "token_invalid"},
 		{"a stranger's", "POST /validate", "", bearer(foreign), 403, "token_invalid"},
 
-		{"nothing there", "GET /v1/auth/users", "", "", 404, "not_found"},
+		{"nothing there", "GET /v1/auth/nothing", "", "", 404, "not_found"},
 	} {
 		method, path, _ := strings.Cut(c.route, " ")
 		var headers []string

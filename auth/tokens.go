@@ -30,6 +30,8 @@ type accessClaims struct {
 	Verified bool     `json:"email_verified"`
 	Roles    []string `json:"roles"`
 	Scope    string   `json:"scope"`
+	// Quota of the user, if he has one of his own.
+	Quota *account.Quota `json:"quota,omitempty"`
 	// Session is "sid" as in OpenID Connect.
 	Session string `json:"sid,omitempty"`
 }
@@ -44,6 +46,10 @@ func (s *signer) sign(ctx context.Context, a account.Account, session string, sc
 	if err != nil {
 		return "", fmt.Errorf("auth: sign a token: %w", err)
 	}
+	var quota *account.Quota
+	if q := quotaOf(a); q != (account.Quota{}) {
+		quota = &q
+	}
 	now := s.now()
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, accessClaims{
 		RegisteredClaims: jwt.RegisteredClaims{
@@ -51,7 +57,7 @@ func (s *signer) sign(ctx context.Context, a account.Account, session string, sc
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.lifetime)),
 		},
-		Email: a.Email, Verified: !a.Verified.IsZero(), Roles: rolesOf(a), Scope: strings.Join(scopes, " "), Session: session,
+		Email: a.Email, Verified: !a.Verified.IsZero(), Roles: rolesOf(a), Scope: strings.Join(scopes, " "), Session: session, Quota: quota,
 	})
 	t.Header["kid"] = key.id
 	t.Header["typ"] = "at+jwt" // RFC 9068

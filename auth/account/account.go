@@ -32,6 +32,8 @@ type Account struct {
 	PasswordHash string
 	// Role is one of those of package token.
 	Role string
+	// Quota is what it may take up, as the JSON of [Quota]; empty for what all may.
+	Quota string
 	// Created is when it was made.
 	Created time.Time
 	// Verified is when its owner has shown that he reads the mail of its address; zero

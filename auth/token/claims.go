@@ -56,12 +56,40 @@ type Claims struct {
 	Session string
 	// Verified reports whether the address has been verified by a mail.
 	Verified bool
+	// Quota of the user; nil for that of all users.
+	Quota *Quota
 	// ID of the token.
 	ID string
 	// Issued is when the token was made; zero if it does not say.
 	Issued time.Time
 	// Expires is when it ends.
 	Expires time.Time
+}
+
+// Quota is what a user may take up, where that is not what all others may. nil fields
+// are as for all; 0 is no limit.
+type Quota struct {
+	// Jobs that may wait.
+	Jobs *int64 `json:"jobs"`
+	// DailyBytes of uploads a day.
+	DailyBytes *int64 `json:"daily_bytes"`
+	// StoredBytes of all files.
+	StoredBytes *int64 `json:"stored_bytes"`
+}
+
+// clone is a copy that its caller may change.
+func (q *Quota) clone() *Quota {
+	if q == nil {
+		return nil
+	}
+	c := *q
+	for _, field := range []**int64{&c.Jobs, &c.DailyBytes, &c.StoredBytes} {
+		if *field != nil {
+			n := **field
+			*field = &n
+		}
+	}
+	return &c
 }
 
 // Is reports whether the holder has a role.
@@ -80,6 +108,7 @@ type payload struct {
 	Roles    []string `json:"roles"`
 	Scope    string   `json:"scope"` // RFC 8693, section 4.2: with spaces between
 	Session  string   `json:"sid"`
+	Quota    *Quota   `json:"quota"`
 }
 
 // Validate adds to what the parser checks.
@@ -93,7 +122,7 @@ func (p *payload) Validate() error {
 func (p *payload) claims() Claims {
 	c := Claims{
 		Subject: p.Subject, Email: p.Email, Verified: p.Verified, Roles: slices.Clone(p.Roles), Scopes: strings.Fields(p.Scope),
-		Session: p.Session, ID: p.ID, Expires: p.ExpiresAt.Time,
+		Session: p.Session, Quota: p.Quota.clone(), ID: p.ID, Expires: p.ExpiresAt.Time,
 	}
 	if p.IssuedAt != nil {
 		c.Issued = p.IssuedAt.Time

@@ -21,7 +21,7 @@ func TestSeenExpires(t *testing.T) {
 		cfg.Leeway = -1
 		cfg.now = func() time.Time { return *now.Load() }
 	})
-	raw := is.sign(t, "a", with(jwt.MapClaims{"exp": end.Unix()}))
+	raw := is.sign(t, "a", with(jwt.MapClaims{"exp": end.Unix(), "quota": map[string]int{"jobs": 7}}))
 	set(end.Add(-time.Second))
 	for range 2 {
 		c, err := v.Verify(t.Context(), raw)
@@ -31,7 +31,11 @@ func TestSeenExpires(t *testing.T) {
 		if !c.Is(RoleUser) {
 			t.Errorf("roles %v", c.Roles)
 		}
+		if c.Quota == nil || c.Quota.Jobs == nil || *c.Quota.Jobs != 7 || c.Quota.DailyBytes != nil {
+			t.Errorf("quota %+v", c.Quota)
+		}
 		c.Roles[0] = RoleAdmin // what a caller does with them is not remembered
+		*c.Quota.Jobs = 1 << 40
 	}
 	if _, ok := v.seen.get(raw); !ok {
 		t.Error("it is not remembered")

@@ -28,6 +28,7 @@ type cli struct {
 	Convert    convertCmd    `cmd:"" help:"Convert MP4 files to MP3."`
 	Probe      probeCmd      `cmd:"" help:"Show what is in MP4 files."`
 	Serve      serveCmd      `cmd:"" help:"Serve the whole system from this machine: upload, convert, download, mail."`
+	Admin      adminCmd      `cmd:"" help:"Look after the accounts of what serve serves."`
 	Version    versionCmd    `cmd:"" help:"Show the versions of this program and its libraries."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes the command line in a shell."`
 

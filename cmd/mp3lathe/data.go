@@ -102,6 +102,9 @@ func (d *dataFolder) path(elements ...string) string {
 	return filepath.Join(append([]string{d.dir}, elements...)...)
 }
 
+// database is the URL of the database.
+func (d *dataFolder) database() string { return "sqlite:" + d.path("mp3lathe.db") }
+
 // bucket is the URL of the folder for objects.
 func (d *dataFolder) bucket() string {
 	u := url.URL{Scheme: "file", Path: d.path("bucket")}

@@ -108,7 +108,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	defer redis.Close()
 	out := &app.Std{Out: std.out, Err: std.err}
 	err = out.Service(c.LogFlags, "all", func(p *app.Parts) error {
-		url := "sqlite:" + d.path("mp3lathe.db")
+		url := d.database()
 		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.Address()); err != nil {
 			return err
 		}

@@ -35,6 +35,13 @@ type Handlers struct {
 	Keys             func(context.Context, *Authorization) (*Body[Keys], error)
 	RevokeKey        func(context.Context, *OneInput) (*struct{}, error)
 	ExchangeKey      func(context.Context, *Authorization) (*Body[Exchanged], error)
+	Users            func(context.Context, *UsersInput) (*Body[Users], error)
+	Lock             func(context.Context, *LockInput) (*struct{}, error)
+	Unlock           func(context.Context, *UserInput) (*struct{}, error)
+	LogoutUser       func(context.Context, *UserInput) (*struct{}, error)
+	ResetUser        func(context.Context, *UserInput) (*struct{}, error)
+	SetQuota         func(context.Context, *QuotaInput) (*struct{}, error)
+	Audit            func(context.Context, *AuditInput) (*Body[Audit], error)
 	KeySet           func(context.Context, *struct{}) (*KeySetOutput, error)
 	BasicLogin       func(context.Context, *BasicInput) (*Text, error)
 	Validate         func(context.Context, *Authorization) (*Body[Validated], error)
@@ -150,6 +157,7 @@ func Register(api huma.API, h Handlers) {
 		Summary: "Get an access token for an API key", Security: bearer, Errors: []int{401, 403, 503, 507},
 		Description: "The gateway does this itself for whoever sends it an API key; programs need not.",
 	}, h.ExchangeKey)
+	registerAdmin(api, h, bearer)
 	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
 		Summary: "The public keys of access tokens", Description: "A JSON Web Key Set (RFC 7517) of Ed25519 keys (RFC 8037).",
@@ -168,6 +176,34 @@ func Register(api huma.API, h Handlers) {
 		Summary: "Tell what an access token says (old clients)", Description: "As clients of the Python project do.",
 		Security: bearer, Errors: []int{401, 403, 413, 503},
 	}, h.Validate)
+}
+
+// registerAdmin adds the routes of administrators. They take an access token of a login;
+// what they do is noted in the audit log.
+func registerAdmin(api huma.API, h Handlers, bearer []map[string][]string) {
+	one := func(id, method, path, summary string, errors ...int) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: "/v1/auth/users/{id}" + path, DefaultStatus: http.StatusNoContent, MaxBodyBytes: maxBody,
+			Summary: summary + " (administrators)", Security: bearer, Errors: append(errors, 401, 403, 404, 422, 503, 507),
+		}
+	}
+	huma.Register(api, huma.Operation{
+		OperationID: "users", Method: http.MethodGet, Path: "/v1/auth/users",
+		Summary: "Accounts (administrators)", Security: bearer, Errors: []int{401, 403, 422, 503, 507},
+	}, h.Users)
+	lock := one("lock-user", http.MethodPost, "/lock", "Lock an account", 400, 409, 413, 415)
+	lock.Description = "Its sessions end at once, its API keys within 5 seconds; an access token is good until it expires."
+	huma.Register(api, lock, h.Lock)
+	huma.Register(api, one("unlock-user", http.MethodPost, "/unlock", "Unlock an account"), h.Unlock)
+	huma.Register(api, one("logout-user", http.MethodDelete, "/sessions", "End all sessions of an account"), h.LogoutUser)
+	huma.Register(api, one("reset-user", http.MethodPost, "/reset", "Send a mail for a new password", 501), h.ResetUser)
+	quota := one("set-quota", http.MethodPut, "/quota", "Set what a user may take up", 400, 413, 415)
+	quota.Description = "What is left out is as for all users. It counts from the next access token on."
+	huma.Register(api, quota, h.SetQuota)
+	huma.Register(api, huma.Operation{
+		OperationID: "audit", Method: http.MethodGet, Path: "/v1/auth/audit",
+		Summary: "What administrators did (administrators)", Security: bearer, Errors: []int{401, 403, 422, 503},
+	}, h.Audit)
 }
 
 // Describe adds the routes to a description whose owner passes them on.

@@ -101,6 +101,53 @@ type Exchanged struct {
 	Scope       string `json:"scope" doc:"What it is good for, with spaces between"`
 }
 
+// User is an account as administrators see it.
+type User struct {
+	ID       string     `json:"id"`
+	Email    string     `json:"email"`
+	Verified bool       `json:"email_verified"`
+	Roles    []string   `json:"roles" nullable:"false"`
+	Created  time.Time  `json:"created_at"`
+	Locked   *time.Time `json:"locked_at,omitempty" doc:"Since when it is locked"`
+	Quota    *Quota     `json:"quota,omitempty" doc:"What it may take up, if that is not what all others may"`
+}
+
+// Users are a page of accounts.
+type Users struct {
+	Users []User `json:"users" nullable:"false" doc:"In the order of their addresses"`
+	Next  string `json:"next,omitempty" doc:"after of the next page, if there may be one"`
+}
+
+// Quota is what a user may take up, where that is not what all others may.
+type Quota struct {
+	Jobs        *int64 `json:"jobs,omitempty" minimum:"0" maximum:"10000" doc:"Jobs that may wait; 0 for any number"`
+	DailyBytes  *int64 `json:"daily_bytes,omitempty" minimum:"0" doc:"Bytes that may be uploaded a day; 0 for any number"`
+	StoredBytes *int64 `json:"stored_bytes,omitempty" minimum:"0" doc:"Bytes that all files may take; 0 for any number"`
+}
+
+// LockBody locks an account.
+type LockBody struct {
+	Reason string `json:"reason,omitempty" maxLength:"400" doc:"For the audit log"`
+}
+
+// Audit is a page of what administrators did.
+type Audit struct {
+	Acts []Act  `json:"acts" nullable:"false" doc:"The newest first"`
+	Next string `json:"next,omitempty" doc:"before of the next page, if there may be one"`
+}
+
+// Act is what an administrator did.
+type Act struct {
+	ID         string    `json:"id"`
+	At         time.Time `json:"at"`
+	Actor      string    `json:"actor,omitempty" doc:"The administrator's account; nobody's if it was a command on the machine"`
+	ActorEmail string    `json:"actor_email,omitempty"`
+	Place      string    `json:"address,omitempty" doc:"Where the request came from"`
+	Action     string    `json:"action" doc:"create, lock, unlock, logout, reset, quota or view"`
+	Subject    string    `json:"subject,omitempty" doc:"The account that it was done to"`
+	Detail     string    `json:"detail,omitempty"`
+}
+
 // Sessions are those of a user that go on.
 type Sessions struct {
 	Sessions []Session `json:"sessions" nullable:"false" doc:"The last used first"`
@@ -218,6 +265,42 @@ type KeyInput struct {
 type OneInput struct {
 	Authorization
 	ID string `path:"id" maxLength:"64" doc:"Its ID, as in the list"`
+}
+
+// UsersInput asks for accounts.
+type UsersInput struct {
+	Authorization
+	Origin
+	Email string `query:"email" maxLength:"254" doc:"What their addresses begin with"`
+	After string `query:"after" maxLength:"254" doc:"The address of the last one of the page before"`
+	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
+}
+
+// UserInput names an account.
+type UserInput struct {
+	Authorization
+	Origin
+	ID string `path:"id" maxLength:"64" doc:"The account's ID"`
+}
+
+// LockInput locks an account.
+type LockInput struct {
+	UserInput
+	Body LockBody
+}
+
+// QuotaInput sets what an account may take up.
+type QuotaInput struct {
+	UserInput
+	Body Quota
+}
+
+// AuditInput asks for what was done.
+type AuditInput struct {
+	Authorization
+	Subject string `query:"subject" maxLength:"64" doc:"To which account"`
+	Before  string `query:"before" maxLength:"64" doc:"The ID of the last one of the page before"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
 }
 
 // KeySetOutput is the answer with the keys.

@@ -107,18 +107,24 @@ func (s *Store) SetPassword(ctx context.Context, id, old, hash string) error {
 
 // one returns the account that has a value in a column with unique values.
 func (s *Store) one(ctx context.Context, column, value string) (account.Account, error) {
+	a, err := scanAccount(s.db.QueryRowContext(ctx, "SELECT "+accountColumns+" FROM users WHERE "+column+" = ?", value).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = account.ErrNotFound
+	}
+	return a, err
+}
+
+// accountColumns in the order in which scanAccount reads them.
+const accountColumns = "id, email, password_hash, role, created_at, locked_at, verified_at, quota"
+
+func scanAccount(scan func(...any) error) (account.Account, error) {
 	var (
 		a                account.Account
 		created          int64
 		locked, verified sql.NullInt64
+		quota            sql.NullString
 	)
-	err := s.db.QueryRowContext(ctx, `SELECT id, email, password_hash, role, created_at, locked_at, verified_at
-		FROM users WHERE `+column+` = ?`, value).
-		Scan(&a.ID, &a.Email, &a.PasswordHash, &a.Role, &created, &locked, &verified)
-	if errors.Is(err, sql.ErrNoRows) {
-		return account.Account{}, account.ErrNotFound
-	}
-	if err != nil {
+	if err := scan(&a.ID, &a.Email, &a.PasswordHash, &a.Role, &created, &locked, &verified, &quota); err != nil {
 		return account.Account{}, err
 	}
 	a.Created = at(created)
@@ -128,6 +134,7 @@ func (s *Store) one(ctx context.Context, column, value string) (account.Account,
 	if verified.Valid {
 		a.Verified = at(verified.Int64)
 	}
+	a.Quota = quota.String
 	return a, nil
 }
 

@@ -388,7 +388,7 @@ func TestIndexes(t *testing.T) {
 			"users WHERE id": newAccount(t, "").ID, "users WHERE email_key": "user7@example.org",
 			"sessions WHERE id": "x", "sessions WHERE family": "x", "sessions WHERE user_id": "x",
 			"account_mails WHERE id": "x", "account_mails WHERE token": "x", "account_mails WHERE user_id": "x",
-			"api_keys WHERE id": "x", "api_keys WHERE hash": "x", "api_keys WHERE user_id": "x",
+			"account_audit WHERE subject": "x", "api_keys WHERE id": "x", "api_keys WHERE hash": "x", "api_keys WHERE user_id": "x",
 		} {
 			explain := "EXPLAIN "
 			if db.Dialect() == sqldb.SQLite {
@@ -435,7 +435,12 @@ func TestGone(t *testing.T) {
 		_, err20 := s.APIKeys(t.Context(), "x")
 		_, err21 := s.APIKey(t.Context(), "x")
 		_, err22 := s.ClaimDeparture(t.Context(), time.Minute)
+		_, err23 := s.Users(t.Context(), account.UserQuery{})
+		_, err24 := s.Audit(t.Context(), "", "", 1)
+		act := account.Act{Action: account.ActLock, Subject: "x"}
 		more := []error{
+			err23, err24, s.Lock(t.Context(), act), s.Unlock(t.Context(), act), s.Logout(t.Context(), act), s.Note(t.Context(), act),
+			s.SetQuota(t.Context(), account.Quota{}, act), s.AdminReset(t.Context(), account.NewMail{}, act), s.CreateNoted(t.Context(), newAccount(t, "x"), act),
 			err19, err20, err21, err22, s.RevokeAPIKey(t.Context(), "x", "y"), s.APIKeyUsed(t.Context(), "x", 0), s.Delete(t.Context(), "x", "y", account.NewMail{}),
 			s.Departed(t.Context(), account.Departure{}), s.DepartLater(t.Context(), account.Departure{}, 0),
 			err16, err17, err18, s.MailSent(t.Context(), account.Mail{}), s.MailFailed(t.Context(), account.Mail{}, 0, "x"), s.PurgeMails(t.Context()),

@@ -214,20 +214,31 @@ func (c *createUserCmd) Run(ctx context.Context, std *Std) error {
 	if password = strings.TrimRight(password, "\r\n"); password == "" {
 		return errors.New("no password came: it is to be the first line of standard input")
 	}
-	// Nothing is sealed, so any secret will do.
-	secrets, err := auth.ParseSecrets(auth.NewSecret())
+	made, err := CreateUser(ctx, url, c.Email, password, c.Role)
 	if err != nil {
 		return err
 	}
-	return onAccounts(ctx, url, secrets, func(p *Parts, s *auth.Service) error {
-		switch err := s.CreateUser(ctx, c.Email, password, c.Role); {
+	_, err = fmt.Fprintln(std.Out, made)
+	return err
+}
+
+// CreateUser makes an account in the database of a URL, and returns what was done in a
+// line for people.
+func CreateUser(ctx context.Context, url, email, password, role string) (made string, err error) {
+	// Nothing is sealed, so any secret will do.
+	secrets, err := auth.ParseSecrets(auth.NewSecret())
+	if err != nil {
+		return "", err
+	}
+	return made, onAccounts(ctx, url, secrets, func(p *Parts, s *auth.Service) error {
+		switch err := s.CreateUser(ctx, email, password, role); {
 		case errors.Is(err, account.ErrTaken):
-			return fmt.Errorf("%s has an account already", c.Email)
+			return fmt.Errorf("%s has an account already", email)
 		case err != nil:
 			return errors.New(strings.TrimPrefix(Plain(err), "create a user: "))
 		}
-		_, err := fmt.Fprintf(std.Out, "%s has an account now (%s) in %s\n", c.Email, c.Role, p.DB)
-		return err
+		made = fmt.Sprintf("%s has an account now (%s) in %s", email, role, p.DB)
+		return nil
 	})
 }
 
