@@ -18,6 +18,7 @@ func (s *Service) routes() *http.ServeMux {
 		Login: s.login, Refresh: s.refresh, Logout: s.logout, Me: s.me, Delete: s.deleteAccount, ChangePassword: s.changePassword,
 		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
 		CreateKey: s.createKey, Keys: s.listKeys, RevokeKey: s.revokeKey, ExchangeKey: s.exchangeKey,
+		BrowserLogin: s.browserLogin, BrowserRefresh: s.browserRefresh, BrowserLogout: s.browserLogout,
 		Users: s.listUsers, Lock: s.lockUser, Unlock: s.unlockUser, LogoutUser: s.logoutUser, ResetUser: s.resetUser, SetQuota: s.setQuota, Audit: s.listAudit,
 		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})

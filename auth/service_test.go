@@ -304,6 +304,7 @@ func TestHealthAndOpenAPI(t *testing.T) {
 		"post /v1/auth/reset/send": "202 501", "post /v1/auth/reset": "204 410 422", "post /v1/auth/login": "200 401", "get /v1/auth/me": "200 401",
 		"post /v1/auth/refresh": "200 401", "post /v1/auth/logout": "204", "post /v1/auth/me/delete": "204 401 403", "post /v1/auth/keys": "201 401 403 409 422", "get /v1/auth/keys": "200 401",
 		"delete /v1/auth/keys/{id}": "204 401 404", "post /v1/auth/token": "200 401 403",
+		"post /v1/auth/browser/login": "200 401 403", "post /v1/auth/browser/refresh": "200 401 403", "post /v1/auth/browser/logout": "204 403",
 		"get /v1/auth/users": "200 401 403", "post /v1/auth/users/{id}/lock": "204 403 404 409", "post /v1/auth/users/{id}/unlock": "204 403 404",
 		"delete /v1/auth/users/{id}/sessions": "204 403", "post /v1/auth/users/{id}/reset": "204 403", "put /v1/auth/users/{id}/quota": "204 403 422", "get /v1/auth/audit": "200 403", "post /v1/auth/password": "200 401 403 422",
 		"get /v1/auth/sessions": "200 401", "delete /v1/auth/sessions": "204 401", "delete /v1/auth/sessions/{id}": "204 401 404",
@@ -320,7 +321,7 @@ func TestHealthAndOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 26 {
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 29 {
 		t.Errorf("OpenAPI %s with %d paths", doc.OpenAPI, len(doc.Paths))
 	}
 	if doc.Paths["/v1/auth/me"]["get"].Security == nil {

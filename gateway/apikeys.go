@@ -85,8 +85,7 @@ func (k *apiKeys) token(ctx context.Context, key string) (string, *httpapi.Probl
 		e = &knownKey{}
 		k.known[id] = e
 	}
-	// Of an answer that is no token, or an old one, nobody lives for even that long.
-	fresh := !e.at.IsZero() && time.Since(e.at) < k.check && (e.refuse != nil || time.Now().Before(e.until))
+	fresh := time.Since(e.at) < k.check && (e.refuse != nil || time.Now().Before(e.until))
 	if !fresh && e.asked == nil {
 		e.asked = make(chan struct{})
 		// It is for all who send the key, whatever becomes of this one.
@@ -127,8 +126,8 @@ func (k *apiKeys) ask(ctx context.Context, key string, e *knownKey) {
 		e.token, e.refuse = "", refuse
 	case err == nil:
 		e.token, e.until, e.refuse = token, time.Now().Add(lasts), nil
-	case e.token == "":
-		e.at, e.refuse = time.Time{}, nil // the next one asks again
+	default: // what is known stays, as long as the token is good
+		e.refuse = nil
 	}
 	close(e.asked)
 	e.asked = nil

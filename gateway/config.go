@@ -60,6 +60,9 @@ type Config struct {
 	// AuthURL of the auth service, which answers /login, /validate, /v1/auth/ and
 	// /.well-known/jwks.json here too. Empty: these are not served.
 	AuthURL string
+	// TLS is what the gateway's public address has: browsers are told to use nothing
+	// else.
+	TLS bool
 	// KeyCheck is how long the auth service's word that an API key is good is taken.
 	// Default 5 s.
 	KeyCheck time.Duration

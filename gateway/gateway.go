@@ -75,7 +75,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		}
 		accountapi.Describe(api.OpenAPI())
 	}
-	g.handler = httpapi.Observe(mux, g.logger, g.config.Timeout)
+	g.handler = httpapi.Observe(g.browsers(mux), g.logger, g.config.Timeout)
 	return g, nil
 }
 

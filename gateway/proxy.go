@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
 
@@ -40,10 +42,13 @@ func newAuthProxy(target *url.URL, transport http.RoundTripper) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
+			if !strings.HasPrefix(r.In.URL.Path, accountapi.BrowserPath+"/") {
+				r.Out.Header.Del("Cookie") // nobody else there reads any
+			}
 		},
 		ModifyResponse: func(r *http.Response) error {
 			// These are ours already; the rest is as the auth service has it.
-			for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy"} {
+			for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "Strict-Transport-Security"} {
 				r.Header.Del(name)
 			}
 			return nil

@@ -35,6 +35,9 @@ type Handlers struct {
 	Keys             func(context.Context, *Authorization) (*Body[Keys], error)
 	RevokeKey        func(context.Context, *OneInput) (*struct{}, error)
 	ExchangeKey      func(context.Context, *Authorization) (*Body[Exchanged], error)
+	BrowserLogin     func(context.Context, *BrowserLoginInput) (*CookieOutput, error)
+	BrowserRefresh   func(context.Context, *BrowserInput) (*CookieOutput, error)
+	BrowserLogout    func(context.Context, *BrowserInput) (*NoCookies, error)
 	Users            func(context.Context, *UsersInput) (*Body[Users], error)
 	Lock             func(context.Context, *LockInput) (*struct{}, error)
 	Unlock           func(context.Context, *UserInput) (*struct{}, error)
@@ -157,6 +160,7 @@ func Register(api huma.API, h Handlers) {
 		Summary: "Get an access token for an API key", Security: bearer, Errors: []int{401, 403, 503, 507},
 		Description: "The gateway does this itself for whoever sends it an API key; programs need not.",
 	}, h.ExchangeKey)
+	registerBrowser(api, h)
 	registerAdmin(api, h, bearer)
 	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",
@@ -176,6 +180,24 @@ func Register(api huma.API, h Handlers) {
 		Summary: "Tell what an access token says (old clients)", Description: "As clients of the Python project do.",
 		Security: bearer, Errors: []int{401, 403, 413, 503},
 	}, h.Validate)
+}
+
+// registerBrowser adds the routes of pages, whose tokens are in cookies.
+func registerBrowser(api huma.API, h Handlers) {
+	const pages = "For pages of the same origin: Sec-Fetch-Site, or Origin, must say so. The tokens are in cookies that no script can read."
+	huma.Register(api, huma.Operation{
+		OperationID: "browser-login", Method: http.MethodPost, Path: BrowserPath + "/login",
+		Summary: "Log in from a page", Description: pages, MaxBodyBytes: maxBody,
+		Errors: []int{400, 401, 403, 413, 415, 422, 429, 503, 507},
+	}, h.BrowserLogin)
+	huma.Register(api, huma.Operation{
+		OperationID: "browser-refresh", Method: http.MethodPost, Path: BrowserPath + "/refresh",
+		Summary: "Get the next tokens from a page", Description: pages, Errors: []int{401, 403, 503, 507},
+	}, h.BrowserRefresh)
+	huma.Register(api, huma.Operation{
+		OperationID: "browser-logout", Method: http.MethodPost, Path: BrowserPath + "/logout", DefaultStatus: http.StatusNoContent,
+		Summary: "Log out from a page", Description: pages, Errors: []int{403, 503, 507},
+	}, h.BrowserLogout)
 }
 
 // registerAdmin adds the routes of administrators. They take an access token of a login;

@@ -1,6 +1,9 @@
 package accountapi
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // Credentials are the body of a registration.
 type Credentials struct {
@@ -265,6 +268,44 @@ type KeyInput struct {
 type OneInput struct {
 	Authorization
 	ID string `path:"id" maxLength:"64" doc:"Its ID, as in the list"`
+}
+
+// Page is what a browser says of the page that a request comes from.
+type Page struct {
+	FetchSite  string `header:"Sec-Fetch-Site" hidden:"true"`
+	PageOrigin string `header:"Origin" hidden:"true"`
+	// Host that the page's request was made to, as the gateway had it.
+	Host string `header:"X-Forwarded-Host" hidden:"true"`
+}
+
+// BrowserLoginInput is a login of a page.
+type BrowserLoginInput struct {
+	Origin
+	Page
+	Body LoginBody
+}
+
+// BrowserInput is of a page that is logged in.
+type BrowserInput struct {
+	Page
+	Refresh http.Cookie `cookie:"__Secure-mp3lathe-refresh" hidden:"true"`
+}
+
+// InCookies answers a page whose tokens are in cookies.
+type InCookies struct {
+	ExpiresIn        int `json:"expires_in" doc:"For how long the access token is good, in seconds"`
+	RefreshExpiresIn int `json:"refresh_expires_in" doc:"For how long the refresh token is good, in seconds"`
+}
+
+// CookieOutput sets the cookies of a session.
+type CookieOutput struct {
+	Cookies []http.Cookie `header:"Set-Cookie"`
+	Body    InCookies
+}
+
+// NoCookies removes them.
+type NoCookies struct {
+	Cookies []http.Cookie `header:"Set-Cookie"`
 }
 
 // UsersInput asks for accounts.

@@ -172,6 +172,7 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 		return err
 	}
 	defer limiter.Close()
+	settings.TLS = strings.HasPrefix(settings.PublicURL, "https://")
 	g, err := gateway.New(settings.Config, gateway.Deps{
 		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
 		Limiter: limiter, Departures: p.Departed,
