@@ -29,6 +29,7 @@ type cli struct {
 	Probe      probeCmd      `cmd:"" help:"Show what is in MP4 files."`
 	Serve      serveCmd      `cmd:"" help:"Serve the whole system from this machine: upload, convert, download, mail."`
 	Admin      adminCmd      `cmd:"" help:"Look after the accounts of what serve serves."`
+	Health     healthCmd     `cmd:"" help:"Ask the mp3lathe serve that runs on this machine whether it is well."`
 	Version    versionCmd    `cmd:"" help:"Show the versions of this program and its libraries."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes the command line in a shell."`
 

@@ -24,8 +24,8 @@ import (
 
 // serveCmd is "mp3lathe serve": the whole system in one process.
 type serveCmd struct {
-	Data      string `short:"d" group:"Service:" placeholder:"DIR" env:"MP3LATHE_DATA" complete:"folders" help:"Folder for everything that is kept. Default: ~/.local/share/mp3lathe."`
-	Listen    string `short:"l" group:"Service:" placeholder:"ADDRESS" default:"127.0.0.1:8080" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	Data string `short:"d" group:"Service:" placeholder:"DIR" env:"MP3LATHE_DATA" complete:"folders" help:"Folder for everything that is kept. Default: ~/.local/share/mp3lathe."`
+	listenFlag
 	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The address as users see it, for links in mails. Default: http:// and the address."`
 
 	app.GatewayFlags

@@ -67,14 +67,31 @@ func (c *AuthKeyFlags) Check(f *Faults) *auth.Secrets {
 
 // AuthCLI is the command line of the auth service.
 type AuthCLI struct {
-	Serve      authCmd       `cmd:"" default:"withargs" help:"Serve until SIGTERM or Ctrl-C."`
-	Keygen     keygenCmd     `cmd:"" help:"Print a new --auth-key."`
-	RotateKey  rotateKeyCmd  `cmd:"" help:"Make a new key that signs tokens. The old one verifies until its tokens have expired."`
-	CreateUser createUserCmd `cmd:"" help:"Make an account. Its password is the first line of standard input."`
+	Serve      authCmd            `cmd:"" default:"withargs" help:"Serve until SIGTERM or Ctrl-C."`
+	Keygen     keygenCmd          `cmd:"" help:"Print a new --auth-key."`
+	RotateKey  rotateKeyCmd       `cmd:"" help:"Make a new key that signs tokens. The old one verifies until its tokens have expired."`
+	CreateUser createUserCmd      `cmd:"" help:"Make an account. Its password is the first line of standard input."`
+	Health     authHealthCmd      `cmd:"" help:"Ask the auth service that runs here whether it is well: exit code 0, or 1."`
+	Migrate    accountsMigrateCmd `cmd:"" help:"Bring the tables of accounts up to date, which auth also does at its start."`
+}
+
+// authListen is its own flag, since the command health has it too.
+type authListen struct {
+	Listen string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+}
+
+type authHealthCmd struct {
+	authListen
+	AskFlags
+}
+
+// Run asks.
+func (c *authHealthCmd) Run(ctx context.Context, std *Std) error {
+	return c.Ask(ctx, std.Out, "listen", c.Listen)
 }
 
 type authCmd struct {
-	Listen     string `group:"Service:" placeholder:"ADDRESS" default:":8081" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	authListen
 	PublicURL  string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
 	GatewayURL string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_GATEWAY_URL" help:"A gateway, which is told of accounts that were deleted. Default: the public URL."`
 	AuthKeyFlags

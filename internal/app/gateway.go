@@ -95,13 +95,30 @@ func (c *GatewayFlags) trusted(f *Faults) []netip.Prefix {
 
 // GatewayCLI is the command line of the gateway.
 type GatewayCLI struct {
-	Serve gatewayCmd `cmd:"" default:"withargs" help:"Serve the API until SIGTERM or Ctrl-C."`
+	Serve   gatewayCmd       `cmd:"" default:"withargs" help:"Serve the API until SIGTERM or Ctrl-C."`
+	Health  gatewayHealthCmd `cmd:"" help:"Ask the gateway that runs here whether it is well: exit code 0, or 1."`
+	Migrate jobsMigrateCmd   `cmd:"" help:"Bring the tables of jobs up to date, which every service also does at its start."`
 	// Version of the program.
 	Version string `kong:"-"`
 }
 
+// gatewayListen is its own flag, since the command health has it too.
+type gatewayListen struct {
+	Listen string `group:"Service:" placeholder:"ADDRESS" default:":8080" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+}
+
+type gatewayHealthCmd struct {
+	gatewayListen
+	AskFlags
+}
+
+// Run asks.
+func (c *gatewayHealthCmd) Run(ctx context.Context, std *Std) error {
+	return c.Ask(ctx, std.Out, "listen", c.Listen)
+}
+
 type gatewayCmd struct {
-	Listen  string `group:"Service:" placeholder:"ADDRESS" default:":8080" env:"MP3LATHE_LISTEN" help:"Address to listen on."`
+	gatewayListen
 	AuthURL string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
 	LinkFlags
 	GatewayFlags

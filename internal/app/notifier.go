@@ -42,7 +42,8 @@ func (c *NotifierFlags) Check(f *Faults) NotifierSettings {
 
 // NotifierCLI is the command line of the notifier.
 type NotifierCLI struct {
-	Serve notifierCmd `cmd:"" default:"withargs" help:"Send mails until SIGTERM or Ctrl-C."`
+	Serve  notifierCmd `cmd:"" default:"withargs" help:"Send mails until SIGTERM or Ctrl-C."`
+	Health HealthCmd   `cmd:"" help:"Ask the notifier that runs here whether it is well, if it has --health: exit code 0, or 1."`
 }
 
 type notifierCmd struct {

@@ -123,6 +123,7 @@ func (c *Flags) weights(f *app.Faults) map[job.Lane]int {
 // CLI is the command line of the worker.
 type CLI struct {
 	Serve      serveCmd      `cmd:"" default:"withargs" help:"Convert until SIGTERM or Ctrl-C; then finish, or hand back."`
+	Health     app.HealthCmd `cmd:"" help:"Ask the worker that runs here whether it is well, if it has --health: exit code 0, or 1."`
 	Quarantine quarantineCmd `cmd:"" help:"Show files with which conversions have crashed, or pardon one."`
 }
 
