@@ -59,7 +59,7 @@ func userView(a account.Account) accountapi.User {
 		v.Locked = &a.Locked
 	}
 	if q := quotaOf(a); q != (account.Quota{}) {
-		v.Quota = (*accountapi.Quota)(&q)
+		v.Quota = (*accountapi.AccountQuota)(&q)
 	}
 	return v
 }

@@ -19,6 +19,7 @@ type user struct {
 	email string
 	admin bool      // may see and end everybody's jobs
 	until time.Time // when the token expires; zero if that is not known
+	quota *token.Quota
 }
 
 // authenticate is a middleware that lets users in by their access token.
@@ -78,7 +79,7 @@ func (g *Gateway) userOf(r *http.Request) (user, *httpapi.Problem) {
 	if p := allowed(c, r.Method); p != nil {
 		return user{}, p
 	}
-	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin) && c.May(token.ScopeAdmin), until: c.Expires}, nil
+	return user{id: c.Subject, email: c.Email, admin: c.Is(token.RoleAdmin) && c.May(token.ScopeAdmin), until: c.Expires, quota: c.Quota}, nil
 }
 
 // claimsOf returns what the token in the value of an Authorization header says.

@@ -119,7 +119,11 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	if j.State != job.Failed {
 		return nil, notRetryable(j.State)
 	}
-	a, err := g.allowanceOf(ctx, user{id: j.Owner}, 0)
+	owner := user{id: j.Owner}
+	if u.id == j.Owner {
+		owner = u
+	}
+	a, err := g.allowanceOf(ctx, owner, 0)
 	if err == nil {
 		err = a.job()
 	}

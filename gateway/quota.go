@@ -12,6 +12,9 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
+// maxWaiting is the most that [Quota].Waiting can be: so many rows are counted.
+const maxWaiting = 10_000
+
 // Quota is what a user may take up. 0 is no limit.
 type Quota struct {
 	// Waiting is the most jobs that wait for a worker; at most 10,000.
@@ -22,9 +25,24 @@ type Quota struct {
 	StoredBytes int64
 }
 
-// quotaOf returns what a user may take up: the same for all. A value of his own would
-// come in here.
-func (g *Gateway) quotaOf(user) Quota { return g.config.Quota }
+// quotaOf returns what a user may take up: what his token says, and what is the same for
+// all where it says nothing.
+func (g *Gateway) quotaOf(u user) Quota {
+	q := g.config.Quota
+	if u.quota == nil {
+		return q
+	}
+	if n := u.quota.Jobs; n != nil {
+		q.Waiting = int(min(*n, maxWaiting))
+	}
+	if n := u.quota.DailyBytes; n != nil {
+		q.DailyBytes = *n
+	}
+	if n := u.quota.StoredBytes; n != nil {
+		q.StoredBytes = *n
+	}
+	return q
+}
 
 // allowance is what is left to a user for one upload.
 type allowance struct {

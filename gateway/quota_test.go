@@ -191,3 +191,19 @@ func TestQuotaTrouble(t *testing.T) {
 	wantProblem(t, r.post(t, "/v1/jobs", "", bytes.NewReader(clip)), 503, "unavailable")
 	r.nothingLeft(t)
 }
+
+// TestQuotaOfUser: what a user's token says counts for him, and nobody else.
+func TestQuotaOfUser(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(c *gateway.Config) {
+		c.Quota = gateway.Quota{Waiting: 3, DailyBytes: 1, StoredBytes: int64(len(clip)) + 1}
+	})
+	first := r.newJob(t, "scrooge").ID
+	a, _ := r.uploadAs(t, "scrooge", "?fresh", clip)
+	wantQuota(t, "a second job", a, 429, "quota_jobs", 1, 1)
+	r.claim(t, first)
+	a, _ = r.uploadAs(t, "scrooge", "?fresh", clip)
+	wantQuota(t, "what the token does not say", a, 403, "quota_stored", int64(len(clip)), int64(len(clip))+1)
+	a, _ = r.uploadAs(t, "alice", "", clip)
+	wantQuota(t, "another user", a, 429, "quota_daily", 0, 1)
+}

@@ -106,13 +106,13 @@ type Exchanged struct {
 
 // User is an account as administrators see it.
 type User struct {
-	ID       string     `json:"id"`
-	Email    string     `json:"email"`
-	Verified bool       `json:"email_verified"`
-	Roles    []string   `json:"roles" nullable:"false"`
-	Created  time.Time  `json:"created_at"`
-	Locked   *time.Time `json:"locked_at,omitempty" doc:"Since when it is locked"`
-	Quota    *Quota     `json:"quota,omitempty" doc:"What it may take up, if that is not what all others may"`
+	ID       string        `json:"id"`
+	Email    string        `json:"email"`
+	Verified bool          `json:"email_verified"`
+	Roles    []string      `json:"roles" nullable:"false"`
+	Created  time.Time     `json:"created_at"`
+	Locked   *time.Time    `json:"locked_at,omitempty" doc:"Since when it is locked"`
+	Quota    *AccountQuota `json:"quota,omitempty" doc:"What it may take up, if that is not what all others may"`
 }
 
 // Users are a page of accounts.
@@ -121,8 +121,8 @@ type Users struct {
 	Next  string `json:"next,omitempty" doc:"after of the next page, if there may be one"`
 }
 
-// Quota is what a user may take up, where that is not what all others may.
-type Quota struct {
+// AccountQuota is what a user may take up, where that is not what all others may.
+type AccountQuota struct {
 	Jobs        *int64 `json:"jobs,omitempty" minimum:"0" maximum:"10000" doc:"Jobs that may wait; 0 for any number"`
 	DailyBytes  *int64 `json:"daily_bytes,omitempty" minimum:"0" doc:"Bytes that may be uploaded a day; 0 for any number"`
 	StoredBytes *int64 `json:"stored_bytes,omitempty" minimum:"0" doc:"Bytes that all files may take; 0 for any number"`
@@ -333,7 +333,7 @@ type LockInput struct {
 // QuotaInput sets what an account may take up.
 type QuotaInput struct {
 	UserInput
-	Body Quota
+	Body AccountQuota
 }
 
 // AuditInput asks for what was done.
