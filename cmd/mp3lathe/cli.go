@@ -28,6 +28,10 @@ type cli struct {
 	Convert    convertCmd    `cmd:"" help:"Convert MP4 files to MP3."`
 	Probe      probeCmd      `cmd:"" help:"Show what is in MP4 files."`
 	Serve      serveCmd      `cmd:"" help:"Serve the whole system from this machine: upload, convert, download, mail."`
+	Login      loginCmd      `cmd:"" help:"Log in to a service."`
+	Logout     logoutCmd     `cmd:"" help:"Log out again."`
+	Whoami     whoamiCmd     `cmd:"" help:"Show who is logged in, and where."`
+	Keys       keysCmd       `cmd:"" help:"List, make and revoke API keys."`
 	Admin      adminCmd      `cmd:"" help:"Look after the accounts of what serve serves."`
 	Health     healthCmd     `cmd:"" help:"Ask the mp3lathe serve that runs on this machine whether it is well."`
 	Version    versionCmd    `cmd:"" help:"Show the versions of this program and its libraries."`

@@ -1,5 +1,5 @@
 // Package client speaks to mp3lathe's HTTP API, as a user's program would: for the
-// end-to-end tests and the bench.
+// command, the end-to-end tests and the bench.
 package client
 
 import (
@@ -66,6 +66,10 @@ type Error struct {
 	Status int    `json:"status"`
 	Code   string `json:"code"`
 	Detail string `json:"detail"`
+	// Errors say what is wrong with each input.
+	Errors []struct {
+		Message string `json:"message"`
+	} `json:"errors"`
 }
 
 // Error returns status, code and detail.
