@@ -50,11 +50,16 @@ type convertCmd struct {
 	NoCover bool     `group:"Tags:" help:"Leave out the source's cover art."`
 	ID3v24  bool     `name:"id3v24" group:"Tags:" help:"Write ID3v2.4 tags. Default: ID3v2.3, which every player reads."`
 
-	Jobs        int  `short:"j" group:"Running:" placeholder:"N" help:"Convert this many files at once. Default: one for each processor (${cpus})."`
-	Parallelism int  `group:"Running:" placeholder:"N" help:"Encoders at work on one file: 1 for a single one; from 2 on, the MP3 is the same whatever N. Default: as many as there are processors without work."`
-	Isolate     bool `group:"Running:" help:"Convert each file in a locked-in process of its own (Linux), as the service does: for files that one does not trust."`
-	Quiet       bool `short:"q" group:"Running:" help:"Print errors only."`
-	JSON        bool `name:"json" group:"Running:" help:"Print one JSON object for each input (docs/cli.md)."`
+	Jobs        int    `short:"j" group:"Running:" placeholder:"N" help:"Convert this many files at once. Default: one for each processor (${cpus})."`
+	Parallelism int    `group:"Running:" placeholder:"N" help:"Encoders at work on one file: 1 for a single one; from 2 on, the MP3 is the same whatever N. Default: as many as there are processors without work."`
+	Isolate     bool   `group:"Running:" help:"Convert each file in a locked-in process of its own (Linux), as the service does: for files that one does not trust."`
+	Server      string `group:"Running:" placeholder:"URL" env:"MP3LATHE_SERVER" help:"Have this service convert: upload, wait, download. As who is logged in (mp3lathe login), or with --api-key-file."`
+	APIKeyFile  string `name:"api-key-file" group:"Running:" placeholder:"FILE" env:"MP3LATHE_API_KEY_FILE" complete:"files" help:"File with an API key for --server."`
+
+	Quiet bool `short:"q" group:"Running:" help:"Print errors only."`
+	JSON  bool `name:"json" group:"Running:" help:"Print one JSON object for each input (docs/cli.md)."`
+
+	remote *remote // nil: this machine converts
 }
 
 func (*convertCmd) usage() string { return "mp3lathe convert IN... [OUT] [flags]" }
@@ -82,6 +87,10 @@ type outcome struct {
 // Run converts all inputs, prints one line or object for each in their order,
 // and carries on past those that fail.
 func (c *convertCmd) Run(ctx context.Context, std *stdio) error {
+	var err error
+	if c.remote, err = c.newRemote(); err != nil {
+		return err
+	}
 	opts, err := c.options()
 	if err != nil {
 		return err
@@ -141,6 +150,10 @@ func (c *convertCmd) convert(ctx context.Context, t task, converter cage.Convert
 
 	var result *transcode.Result
 	work := func(dst io.Writer) (err error) {
+		if c.remote != nil {
+			result, err = c.remote.convert(ctx, dst, src, t.in, bar.update)
+			return err
+		}
 		result, err = converter(ctx, dst, src, &opts)
 		return err
 	}

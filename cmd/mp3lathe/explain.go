@@ -24,6 +24,7 @@ const (
 	codeBadOutput transcode.Code = "bad_output"
 	codeNotFound  transcode.Code = "not_found"
 	codeNotAFile  transcode.Code = "not_a_file"
+	codeService   transcode.Code = "service_unavailable"
 )
 
 // refusal is a failure of one input that the command itself finds.

@@ -44,14 +44,25 @@ type Job struct {
 	Failure   *struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
+		Advice  string `json:"advice"`
 	} `json:"failure"`
+	Progress *struct {
+		Fraction float64 `json:"fraction"`
+	} `json:"progress"`
 	Result *struct {
-		Bytes      int64   `json:"bytes"`
-		Duration   float64 `json:"duration_seconds"`
-		Samples    int64   `json:"samples"`
-		SampleRate int     `json:"sample_rate"`
-		BytesRead  int64   `json:"bytes_read"`
-		WallTime   float64 `json:"wall_seconds"`
+		Bytes        int64   `json:"bytes"`
+		Duration     float64 `json:"duration_seconds"`
+		Samples      int64   `json:"samples"`
+		SampleRate   int     `json:"sample_rate"`
+		BytesRead    int64   `json:"bytes_read"`
+		WallTime     float64 `json:"wall_seconds"`
+		Channels     int     `json:"channels"`
+		Encoding     string  `json:"encoding"`
+		Track        int     `json:"track"`
+		Codec        string  `json:"codec"`
+		Language     string  `json:"language"`
+		DecodeErrors int     `json:"decode_errors"`
+		Partial      bool    `json:"partial"`
 	} `json:"result"`
 	Created time.Time `json:"created_at"`
 	Started time.Time `json:"started_at"`

@@ -113,6 +113,7 @@ func (n *node) stop() {
 
 // disaster is something that goes wrong for a time.
 type disaster struct {
+	part        string // that it befalls
 	name        string
 	least, most time.Duration
 	begin       func() (heal func())
@@ -266,68 +267,68 @@ func (c *chaos) disasters() {
 		}
 	}
 	c.faults = []disaster{
-		{"a worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("worker")},
-		{"the fast worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("fast")},
-		{"the gateway is killed", 50 * time.Millisecond, time.Second, killed("gateway")},
-		{"auth is killed", time.Second, 3 * time.Second, killed("auth")},
-		{"the notifier is killed", 50 * time.Millisecond, 2 * time.Second, mark(c.twice, killed("notifier"))},
-		{"Redis is stopped", time.Second, 4 * time.Second, func() func() {
+		{"worker", "a worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("worker")},
+		{"fast", "the fast worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("fast")},
+		{"gateway", "the gateway is killed", 50 * time.Millisecond, time.Second, killed("gateway")},
+		{"auth", "auth is killed", time.Second, 3 * time.Second, killed("auth")},
+		{"notifier", "the notifier is killed", 50 * time.Millisecond, 2 * time.Second, mark(c.twice, killed("notifier"))},
+		{"Redis", "Redis is stopped", time.Second, 4 * time.Second, func() func() {
 			must(t, c.redis.Kill())
 			return func() { must(t, c.redis.Start(context.WithoutCancel(t.Context()))) }
 		}},
-		{"Redis restarts empty", 50 * time.Millisecond, 100 * time.Millisecond, func() func() {
+		{"Redis", "Redis restarts empty", 50 * time.Millisecond, 100 * time.Millisecond, func() func() {
 			must(t, c.redis.Kill())
 			return func() { must(t, c.redis.Start(context.WithoutCancel(t.Context()))) }
 		}},
-		{"Redis hangs", time.Second, 3 * time.Second, func() func() {
+		{"Redis", "Redis hangs", time.Second, 3 * time.Second, func() func() {
 			must(t, c.redis.Freeze())
 			return func() { must(t, c.redis.Thaw()) }
 		}},
-		{"Redis is wiped", 0, time.Millisecond, func() func() {
+		{"Redis", "Redis is wiped", 0, time.Millisecond, func() func() {
 			must(t, c.redis.Wipe(t.Context()))
 			return nil
 		}},
-		{"MySQL is stopped", 10 * time.Second, 11 * time.Second, func() func() {
+		{"MySQL", "MySQL is stopped", 10 * time.Second, 11 * time.Second, func() func() {
 			must(t, c.maria.Kill())
 			return func() { must(t, c.maria.Start(context.WithoutCancel(t.Context()))) }
 		}},
-		{"MySQL restarts", 0, time.Millisecond, func() func() {
+		{"MySQL", "MySQL restarts", 0, time.Millisecond, func() func() {
 			must(t, c.maria.Kill())
 			must(t, c.maria.Start(context.WithoutCancel(t.Context())))
 			return nil
 		}},
-		{"every third call to the bucket fails", 2 * time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
+		{"bucket", "every third call to the bucket fails", 2 * time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
 			if calls.Add(1)%3 == 0 {
 				return testserver.S3Broken
 			}
 			return testserver.S3None
 		})},
-		{"answers of the bucket are lost", time.Second, 3 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
+		{"bucket", "answers of the bucket are lost", time.Second, 3 * time.Second, spoil(func(*http.Request) testserver.S3Fault {
 			if calls.Add(1)%4 == 0 {
 				return testserver.S3Lost
 			}
 			return testserver.S3None
 		})},
-		{"the bucket stalls", time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault { return testserver.S3Stall })},
-		{"the bucket is full", time.Second, 3 * time.Second, spoil(func(r *http.Request) testserver.S3Fault {
+		{"bucket", "the bucket stalls", time.Second, 4 * time.Second, spoil(func(*http.Request) testserver.S3Fault { return testserver.S3Stall })},
+		{"bucket", "the bucket is full", time.Second, 3 * time.Second, spoil(func(r *http.Request) testserver.S3Fault {
 			if writes(r) {
 				return testserver.S3Full
 			}
 			return testserver.S3None
 		})},
-		{"the mail server says 4xx", time.Second, 3 * time.Second, func() func() {
+		{"mail", "the mail server says 4xx", time.Second, 3 * time.Second, func() func() {
 			c.smtp.RefuseData(451, -1)
 			return func() { c.smtp.RefuseData(451, 0) }
 		}},
-		{"the mail server says 5xx", time.Second, 2 * time.Second, mark(c.unmailed, func() func() {
+		{"mail", "the mail server says 5xx", time.Second, 2 * time.Second, mark(c.unmailed, func() func() {
 			c.smtp.RefuseRecipient(550, -1)
 			return func() { c.smtp.RefuseRecipient(550, 0) }
 		})},
-		{"the mail server hangs", time.Second, 3 * time.Second, func() func() {
+		{"mail", "the mail server hangs", time.Second, 3 * time.Second, func() func() {
 			c.smtp.Hang(-1)
 			return func() { c.smtp.Hang(0) }
 		}},
-		{"the mail server takes a mail and dies", time.Second, 2 * time.Second, mark(c.twice, func() func() {
+		{"mail", "the mail server takes a mail and dies", time.Second, 2 * time.Second, mark(c.twice, func() func() {
 			c.smtp.DropBeforeReply(1)
 			return func() { c.smtp.DropBeforeReply(0) }
 		})},

@@ -267,9 +267,13 @@ func (c *chaos) load(n int, random *rand.Rand) []*promise {
 func (c *chaos) round(n int, random *rand.Rand) {
 	t := c.t
 	t.Helper()
-	names := make([]string, 0, 2)
+	names, befallen := []string{}, map[string]bool{}
 	for _, i := range random.Perm(len(c.faults))[:1+random.IntN(2)] {
-		names = append(names, c.faults[i].name)
+		// One at a time for each part: what is dead cannot hang.
+		if f := c.faults[i]; !befallen[f.part] {
+			befallen[f.part] = true
+			names = append(names, f.name)
+		}
 	}
 	promises := c.load(n, random)
 	c.promises = append(c.promises, promises...)
