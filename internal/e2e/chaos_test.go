@@ -122,11 +122,10 @@ type promise struct {
 	slowly bool // the upload takes half a second
 	key    string
 
-	id       string // of the job that was promised
-	uploads  int    // requests that it took
-	last     client.Job
-	jumps    []string // changes that were seen and should not be
-	duplices int      // further mails
+	id      string // of the job that was promised
+	uploads int    // requests that it took
+	last    client.Job
+	jumps   []string // changes that were seen and should not be
 }
 
 // upload sends the file until it is accepted, under one key.
