@@ -34,7 +34,9 @@ func TestMutants(t *testing.T) {
 	report, err := trial.Run{
 		Rules: trial.Rules{Convert: c.Convert, Memory: 32 << 20},
 		Files: files, Seed: seed, For: length,
-		Found: func(d mutant.Draw, finding error) { t.Errorf("seed %d, draw %d, %s: %v", seed, d.Number, d.Name, finding) },
+		Found: func(d mutant.Draw, finding error) {
+			t.Errorf("seed %d, draw %d, %s: %v", seed, d.Number, d.Name, finding)
+		},
 	}.Do(t.Context())
 	if err != nil {
 		t.Fatal(err)
