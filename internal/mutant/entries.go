@@ -30,7 +30,7 @@ func entryFields(head []byte) []field {
 	}
 	switch {
 	case len(head) >= 64:
-		f = append(f, field{"struct", 28, 4}, field{"rate64", 32, real}, field{"channels32", 40, 4}, field{"bits32", 48, 4},
+		f = append(f, field{"struct", 28, 4}, field{"rate64", 32, realWidth}, field{"channels32", 40, 4}, field{"bits32", 48, 4},
 			field{"flags", 52, 4}, field{"packet-bytes", 56, 4}, field{"packet-frames", 60, 4})
 	case len(head) >= 44:
 		f = append(f, columnsAt(28, "packet-samples", "packet-bytes", "frame-bytes", "sample-bytes")...)

@@ -12,11 +12,11 @@ import (
 type field struct {
 	name  string
 	at    int // in the payload
-	width int // 2, 4 or 8 bytes, or real
+	width int // 2, 4 or 8 bytes, or realWidth
 }
 
-// real is the width of a floating-point number of 8 bytes.
-const real = -8
+// realWidth is the width of a floating-point number of 8 bytes.
+const realWidth = -8
 
 // fieldValues are what fields get.
 func fieldValues(width int) []uint64 {

@@ -48,12 +48,12 @@ type family struct {
 func Of(source []byte, seed uint64) *Set {
 	s := &Set{source: source, seed: seed}
 	s.place()
-	for _, make := range []func() []family{
+	for _, list := range []func() []family{
 		s.flips, s.cuts, s.sizes, s.structures, s.nests,
 		s.counts, s.fields, s.longs, s.edits, s.words,
 		s.entries, s.tracks, s.packings, s.noises,
 	} {
-		s.families = append(s.families, make()...)
+		s.families = append(s.families, list()...)
 	}
 	s.families = append(s.families, s.pairs())
 	for _, f := range s.families {

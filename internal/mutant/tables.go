@@ -206,8 +206,8 @@ func (s *Set) counts() []family {
 		}},
 		// All samples of one size, and any number of them.
 		{"even", len(sized) * len(even) * 3, func(i int, _ *rand.Rand) (string, []byte) {
-			t, size, n := sized[i/9], even[i/3%3], []uint64{t0, 1<<31 - 1, 1<<32 - 1}[i%3]
-			if n == t0 {
+			t, size, n := sized[i/9], even[i/3%3], []uint64{asItIs, 1<<31 - 1, 1<<32 - 1}[i%3]
+			if n == asItIs {
 				n = t.count(s.payload(t.place))
 			}
 			return fmt.Sprintf("%s/%dx%d", t.path, size, n),
@@ -223,8 +223,8 @@ func (s *Set) counts() []family {
 	}
 }
 
-// t0 stands for the count that is there.
-const t0 = 1 << 40
+// asItIs stands for the count that is there.
+const asItIs = 1 << 40
 
 // orders are tables whose entries are at other places, or there more than once.
 func (s *Set) orders(tables []table) family {
