@@ -15,6 +15,9 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -94,21 +97,31 @@ func rules() trial.Rules {
 	return r
 }
 
-// tryFiles tries files as they are, with all options that mutants are tried with.
+// tryFiles tries files as they are, with many of the options that mutants are tried with. A
+// mutant that was kept has the number in its name that it was found with.
 func (s settings) tryFiles(ctx context.Context) (findings int, err error) {
 	for _, path := range s.args {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return findings, err
 		}
-		for number := range 24 {
+		numbers := []int{}
+		if number, _, ok := strings.Cut(filepath.Base(path), "-"); ok {
+			if n, err := strconv.Atoi(number); err == nil {
+				numbers = append(numbers, n)
+			}
+		}
+		for n := range 32 {
+			numbers = append(numbers, n)
+		}
+		for i, number := range numbers {
 			code, finding := rules().Try(ctx, mutant.Draw{Number: number, Mutant: mutant.Mutant{Name: path, Data: data}})
 			if finding != nil {
 				findings++
 				fmt.Printf("%s: FINDING: %v\n", path, finding)
 				break
 			}
-			if number == 0 {
+			if i == 0 {
 				if code == "" {
 					code = "converted"
 				}

@@ -57,7 +57,8 @@ var blames = []transcode.Code{
 }
 
 // Options returns those that the draw of a number is converted with: the defaults, what is
-// there of a damaged file, cuts, other rates and channels, several encoders.
+// there of a damaged file, cuts, other rates and channels, several encoders, any settings
+// of LAME.
 func Options(number int) *transcode.Options {
 	r := rand.New(rand.NewPCG(0, uint64(number)))
 	all := []transcode.Options{
@@ -67,11 +68,17 @@ func Options(number int) *transcode.Options {
 		{Start: 100 * time.Millisecond, Duration: time.Second},
 		{Encoding: transcode.VBR(6), Channels: transcode.Mono, SampleRate: 22050, AllowPartial: true},
 		{Encoding: transcode.CBR(128), Channels: transcode.Stereo, SampleRate: 48000, Parallelism: 1},
+		{
+			Encoding:   []transcode.Encoding{transcode.CBR(oneOf(r, transcode.Bitrates())), transcode.VBR(r.IntN(10)), transcode.ABR(8 + r.IntN(313))}[r.IntN(3)],
+			SampleRate: oneOf(r, transcode.SampleRates()), Channels: transcode.Channels(r.IntN(3)), AllowPartial: true,
+		},
 	}
 	o := all[r.IntN(len(all))]
 	o.Limits = Limits
 	return &o
 }
+
+func oneOf(r *rand.Rand, list []int) int { return list[r.IntN(len(list))] }
 
 // Try tries one mutant. It returns the code of the outcome, "" for a conversion that
 // succeeded, and what is wrong with it, nil if nothing is.
