@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -288,6 +289,20 @@ func TestFaults(t *testing.T) {
 	if _, err := convert(c, src, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLargeParent: what the parent takes up is not the child's.
+func TestLargeParent(t *testing.T) {
+	c := newCage(t, cage.Config{Memory: 64 << 20})
+	large := make([]byte, 128<<20)
+	for i := 0; i < len(large); i += 4096 {
+		large[i] = 1
+	}
+	_, err := convert(c, planted.Source(planted.Abort, ""), nil)
+	if fault := new(cage.Fault); !errors.As(err, &fault) || fault.Kind != cage.Crashed {
+		t.Error(err)
+	}
+	runtime.KeepAlive(large)
 }
 
 // TestCanceledLie: a child cannot make its parent believe that somebody has canceled.

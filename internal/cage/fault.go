@@ -74,7 +74,12 @@ func (a autopsy) fault() *Fault {
 // starved reports whether a child that crashed had come to the end of its memory: C
 // code that gets none tends to fall over it.
 func (a autopsy) starved() bool {
-	if usage, ok := a.state.SysUsage().(*syscall.Rusage); ok && a.memory > 0 && usage.Maxrss > a.memory>>10*9/10 {
+	var parent syscall.Rusage
+	usage, ok := a.state.SysUsage().(*syscall.Rusage)
+	// A child begins with its parent's peak, whose memory it shared until it became
+	// another program: only what is more is its own.
+	if ok && a.memory > 0 && usage.Maxrss > a.memory>>10*9/10 &&
+		syscall.Getrusage(syscall.RUSAGE_SELF, &parent) == nil && usage.Maxrss > parent.Maxrss {
 		return true
 	}
 	for _, words := range []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to allocate", "failed to create new OS thread", "pthread_create failed"} {
