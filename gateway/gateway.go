@@ -63,7 +63,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		}
 		transport := newAuthTransport()
 		g.apiKeys = newAPIKeys(strings.TrimRight(g.config.AuthURL, "/"), transport, g.config.KeyCheck, g.logger)
-		auth := newAuthProxy(target, transport)
+		auth := newAuthProxy(target, transport, g.config.TrustedProxies)
 		for _, pattern := range authRoutes {
 			mux.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if p := g.limitAddress(w, r); p != nil {

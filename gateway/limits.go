@@ -62,16 +62,31 @@ func tellLimit(h http.Header, policy, left string) {
 	h.Add("RateLimit", left)
 }
 
-// clientAddress is where a request comes from: the last address in X-Forwarded-For that is
-// none of our own proxies, if it has come through those.
+// clientAddress is where a request comes from, as far as limits tell: of IPv6 it is the
+// first half, since who has an address has all that begin as it does.
 func clientAddress(r *http.Request, trusted []netip.Prefix) string {
+	address, ok := clientIP(r, trusted)
+	if !ok {
+		return r.RemoteAddr
+	}
+	if address.Is6() {
+		if half, err := address.WithZone("").Prefix(64); err == nil {
+			return half.String()
+		}
+	}
+	return address.String()
+}
+
+// clientIP is where a request comes from: the last address in X-Forwarded-For that is
+// none of our own proxies, if it has come through those. ok is false if even the
+// connection does not tell.
+func clientIP(r *http.Request, trusted []netip.Prefix) (address netip.Addr, ok bool) {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	address, err := netip.ParseAddr(host)
-	if err != nil {
-		return host
+	if address, err = netip.ParseAddr(host); err != nil {
+		return netip.Addr{}, false
 	}
 	ours := func(a netip.Addr) bool {
 		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -85,11 +100,5 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 		}
 		address = hop.Unmap()
 	}
-	if address.Is6() {
-		// Who has one has all that begin as it does.
-		if half, err := address.WithZone("").Prefix(64); err == nil {
-			return half.String()
-		}
-	}
-	return address.String()
+	return address, true
 }

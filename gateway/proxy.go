@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -36,12 +37,15 @@ func newAuthTransport() *http.Transport {
 }
 
 // newAuthProxy passes requests on to the auth service at target.
-func newAuthProxy(target *url.URL, transport http.RoundTripper) http.Handler {
+func newAuthProxy(target *url.URL, transport http.RoundTripper, trusted []netip.Prefix) http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
+			if client, ok := clientIP(r.In, trusted); ok { // and not the proxy before us
+				r.Out.Header.Set("X-Forwarded-For", client.String())
+			}
 			if !strings.HasPrefix(r.In.URL.Path, accountapi.BrowserPath+"/") {
 				r.Out.Header.Del("Cookie") // nobody else there reads any
 			}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -81,6 +82,44 @@ func TestAuthProxy(t *testing.T) {
 	}
 	// Without the auth service there are no such routes.
 	wantProblem(t, newRig(t, nil).do(t, "POST", "/login", ""), 404, "not_found")
+}
+
+// TestForwardedFor: auth is told where a client is, behind proxies of ours, and nothing
+// that a client makes up.
+func TestForwardedFor(t *testing.T) {
+	t.Parallel()
+	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, strings.Join(r.Header.Values("X-Forwarded-For"), "|"))
+	}))
+	t.Cleanup(auth.Close)
+	for _, c := range []struct {
+		trusted   string
+		forwarded []string
+		want      string
+	}{
+		{"", nil, "127.0.0.1"}, {"", []string{"6.6.6.6"}, "127.0.0.1"},
+		{"127.0.0.0/8", []string{"198.51.100.1"}, "198.51.100.1"}, {"127.0.0.0/8", []string{"6.6.6.6, 198.51.100.1"}, "198.51.100.1"},
+		{"127.0.0.0/8", []string{"6.6.6.6", "2001:db8::7"}, "2001:db8::7"}, {"127.0.0.0/8", []string{"x"}, "127.0.0.1"},
+	} {
+		r := newRig(t, func(g *gateway.Config) {
+			g.AuthURL = auth.URL
+			if c.trusted != "" {
+				g.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(c.trusted)}
+			}
+		})
+		req := r.request(t, "GET", "/v1/auth/me", "", nil)
+		req.Header["X-Forwarded-For"] = c.forwarded
+		res, err := r.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(b) != c.want {
+			t.Errorf("%+v: %q, %v", c, b, err)
+		}
+	}
 }
 
 func TestNew(t *testing.T) {
