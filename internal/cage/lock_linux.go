@@ -50,6 +50,10 @@ func lockIn(args []string) (Locks, error) {
 	if err := b.limit(); err != nil {
 		return Locks{}, err
 	}
+	most, err := closeOthers()
+	if err != nil {
+		return Locks{}, err
+	}
 	var l Locks
 	if b.Without != "landlock" {
 		if version, err := landlocksys.LandlockGetABIVersion(); err == nil {
@@ -59,6 +63,11 @@ func lockIn(args []string) (Locks, error) {
 		if err := landlock.V11.BestEffort().Restrict(); err != nil {
 			return l, err
 		}
+	}
+	// Only now, since Landlock wants two descriptors for a moment. There may be none to
+	// spare: those that the runtime has of its control group, if it is in one.
+	if err := setLimit(unix.RLIMIT_NOFILE, uint64(most+1)); err != nil {
+		return l, err
 	}
 	if b.Without != "seccomp" {
 		err := filter()
@@ -70,7 +79,7 @@ func lockIn(args []string) (Locks, error) {
 	return l, nil
 }
 
-// limit sets the resource limits. Without privileges they cannot be raised again.
+// limit sets the resource limits but that on descriptors. Without privileges they cannot be raised again.
 func (b *bounds) limit() error {
 	if b.Memory > 0 {
 		size, data, err := statm()
@@ -93,15 +102,8 @@ func (b *bounds) limit() error {
 			return err
 		}
 	}
-	most, err := closeOthers()
-	if err != nil {
-		return err
-	}
-	for resource, value := range map[int]uint64{
-		unix.RLIMIT_FSIZE: 0, unix.RLIMIT_CORE: 0, unix.RLIMIT_MEMLOCK: 0, unix.RLIMIT_MSGQUEUE: 0,
-		unix.RLIMIT_NOFILE: uint64(most + 1),
-	} {
-		if err := setLimit(resource, value); err != nil {
+	for _, resource := range []int{unix.RLIMIT_FSIZE, unix.RLIMIT_CORE, unix.RLIMIT_MEMLOCK, unix.RLIMIT_MSGQUEUE} {
+		if err := setLimit(resource, 0); err != nil {
 			return err
 		}
 	}

@@ -125,20 +125,20 @@ func versitygw(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// findScript looks for scripts/name in the folder of the test and those above, up to that
-// of the module.
+// findScript looks for scripts/name in the folder of the test and those above.
 func findScript(name string) (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(dir, "scripts", name), nil
+		path := filepath.Join(dir, "scripts", name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("no go.mod above the working folder, so scripts/" + name + " is not found")
+			return "", errors.New("no scripts/" + name + " in the working folder or above it")
 		}
 		dir = parent
 	}
