@@ -26,7 +26,7 @@ func TestLimits(t *testing.T) {
 	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
 	behind := freeAddress(t)
 	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
-	run(t, "auth", env, "--listen", behind, "--signing-key-file", key)
+	run(t, "auth", env, "--listen", behind, "--auth-key-file", key)
 	const most = 40
 	var gateways []*client.Client
 	for range 2 {

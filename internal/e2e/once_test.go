@@ -25,7 +25,7 @@ func TestRepeatedUpload(t *testing.T) {
 	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
 	front, behind := freeAddress(t), freeAddress(t)
 	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
-	run(t, "auth", env, "--listen", behind, "--signing-key-file", key)
+	run(t, "auth", env, "--listen", behind, "--auth-key-file", key)
 	startGateway := func() *service {
 		s := run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind, "--redis", "redis://"+freeAddress(t)+"/0",
 			"--bucket", "file://"+filepath.Join(dir, "bucket"), "--public-url", "http://"+front, "--link-key", "a key of links that has more than 32 characters")

@@ -57,6 +57,8 @@ func TestSameUpload(t *testing.T) {
 	if hers, err = eve.Follow(within(t, time.Minute), hers.ID, nil); err != nil || hers.State != "succeeded" {
 		t.Errorf("%+v, %v", hers, err)
 	}
+	// Of a job that is removed before, nobody is told.
+	eventually(t, time.Minute, "two mails", func() bool { return len(s.jobMails()) == 2 })
 	// Nobody's removal takes away another's.
 	must(t, anna.Delete(t.Context(), done.ID))
 	if b, err := readAll(eve.Audio(t.Context(), hers.ID)); err != nil || !bytes.Equal(b, mp3) {
@@ -65,6 +67,5 @@ func TestSameUpload(t *testing.T) {
 	if _, err := anna.Get(t.Context(), done.ID); err == nil || err.(*client.Error).Status != http.StatusNotFound {
 		t.Errorf("deleted: %v", err)
 	}
-	eventually(t, time.Minute, "two mails", func() bool { return len(s.mails()) == 2 })
 	s.quiet(t)
 }
