@@ -38,6 +38,19 @@ bin/mp3lathe: setup
 	$(WITH_LIBAV) go build $(BUILDFLAGS) -o bin/mp3lathe ./cmd/mp3lathe
 .PHONY: bin/mp3lathe
 
+# The images that scripts/rootfs.sh knows, or some of them: make images IMAGES=worker
+IMAGES ?= $(shell scripts/rootfs.sh images)
+GO_IMAGE ?= docker.io/library/golang:1.26-trixie
+
+.PHONY: rootfs
+rootfs: setup ## Lay the root file systems of the images into build/rootfs, and tell their sizes (no container engine is needed)
+	@for image in $(IMAGES); do VERSION='$(VERSION)' scripts/rootfs.sh build $$image build/rootfs/$$image || exit 1; done
+	@scripts/rootfs.sh size $(IMAGES:%=build/rootfs/%)
+
+.PHONY: images
+images: ## Build the images mp3lathe-gateway and so on with Docker, on a base that is pinned by its digest (GO_DIGEST=sha256:... for an earlier one)
+	@GO_IMAGE='$(GO_IMAGE)' GO_DIGEST='$(GO_DIGEST)' VERSION='$(VERSION)' scripts/images.sh $(IMAGES)
+
 .PHONY: demo
 demo: bin/mp3lathe ## Start the whole system, convert a video through its API, go on until Ctrl-C
 	@scripts/deps.sh --demo
@@ -57,6 +70,12 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
 	$(WITH_LIBAV) go vet $(PACKAGES)
 	$(WITH_LIBAV) go test -race -timeout 30m $(ARGS) $(PACKAGES)
+	@[ '$(PACKAGES)' != ./... ] || $(MAKE) --no-print-directory test-deploy
+
+# A module of its own: deploy/test/go.mod tells why.
+.PHONY: test-deploy
+test-deploy: test-setup ## Run the images in containers, and check all that is in deploy (ARGS='-run Name -v'); make test does it too
+	$(WITH_LIBAV) cd deploy/test && go vet ./... && go test -timeout 20m $(ARGS) ./...
 
 .PHONY: lint
 lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scripts' syntax
@@ -64,6 +83,7 @@ lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scrip
 	@for script in scripts/*.sh scripts/pkg-config .ci/run; do bash -n "$$script" || exit 1; done
 	$(WITH_LIBAV) go vet ./...
 	$(WITH_LIBAV) go run $(STATICCHECK) ./...
+	$(WITH_LIBAV) cd deploy/test && go vet ./... && go run $(STATICCHECK) ./...
 
 .PHONY: fuzz
 fuzz: ## Run mutants and the fuzz targets under sanitizers, FUZZTIME (5m) in all (SEED=n, INPUT=file)

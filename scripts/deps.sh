@@ -60,6 +60,9 @@ check_test() {
 	PATH=$PATH:/usr/sbin needs_command mariadbd mariadb-server-core
 	needs_command my_print_defaults mariadb-client-core # for mariadb-install-db, without which there are no data
 	needs_command redis-server redis-server
+	# For the images: what runs containers, and the authorities that go into them.
+	PATH=$PATH:/usr/sbin needs_command runc runc
+	[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 }
 
 check_demo() { needs_command curl curl; }
