@@ -60,7 +60,10 @@ check_test() {
 	PATH=$PATH:/usr/sbin needs_command mariadbd mariadb-server-core
 	needs_command my_print_defaults mariadb-client-core # for mariadb-install-db, without which there are no data
 	needs_command redis-server redis-server
-	# For the images: what runs containers, and the authorities that go into them.
+}
+
+# For the images: what runs containers, and the authorities that go into them.
+check_deploy() {
 	PATH=$PATH:/usr/sbin needs_command runc runc
 	[ -r /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 }
@@ -91,13 +94,14 @@ apt_get() {
 }
 
 case ${1:-} in
-'' | --test | --demo) ;;
-*) die "usage: scripts/deps.sh [--test | --demo]" ;;
+'' | --test | --demo | --deploy) ;;
+*) die "usage: scripts/deps.sh [--test | --demo | --deploy]" ;;
 esac
 check_go
 check_build
 [ "${1:-}" != --test ] || check_test
 [ "${1:-}" != --demo ] || check_demo
+[ "${1:-}" != --deploy ] || check_deploy
 [ ${#missing[@]} -gt 0 ] || exit 0
 has apt-get || die "not installed, and needed: ${missing[*]} (Debian's names); install that with this system's package manager"
 install_missing
