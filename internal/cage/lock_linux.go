@@ -18,16 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bounds are what a child locks itself in with; its parent tells it on the command
-// line.
-type bounds struct {
-	Memory int64         // bytes more than an idle child has
-	CPU    time.Duration // processor time
-	// Without names locks to leave out, so that tests can see that each of the others
-	// holds alone.
-	Without string `json:",omitempty"`
-}
-
 // lockIn gives up all that a conversion does not need, for ever. What this kernel
 // cannot lock is told in what it returns.
 func lockIn(args []string) (Locks, error) {
@@ -79,7 +69,8 @@ func lockIn(args []string) (Locks, error) {
 	return l, nil
 }
 
-// limit sets the resource limits but that on descriptors. Without privileges they cannot be raised again.
+// limit sets the resource limits but that on descriptors. Without privileges they
+// cannot be raised again.
 func (b *bounds) limit() error {
 	if b.Memory > 0 {
 		size, data, err := statm()
@@ -187,11 +178,11 @@ func filter() error {
 	is := func(argument uint32, value uint64) seccomp.Condition {
 		return seccomp.Condition{Argument: argument, Operation: seccomp.Equal, Value: value}
 	}
-	has := func(argument uint32, bits uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: argument, Operation: seccomp.BitsSet, Value: bits}
+	has := func(argument uint32, bit uint64) seccomp.Condition {
+		return seccomp.Condition{Argument: argument, Operation: seccomp.BitsSet, Value: bit}
 	}
-	lacks := func(argument uint32, bits uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: argument, Operation: seccomp.BitsNotSet, Value: bits}
+	lacks := func(argument uint32, bit uint64) seccomp.Condition {
+		return seccomp.Condition{Argument: argument, Operation: seccomp.BitsNotSet, Value: bit}
 	}
 	return seccomp.LoadFilter(seccomp.Filter{
 		NoNewPrivs: true,
@@ -214,8 +205,9 @@ func filter() error {
 						// Memory is data, never code.
 						when("mmap", lacks(2, unix.PROT_EXEC)),
 						when("mprotect", lacks(2, unix.PROT_EXEC)),
-						// Threads, not processes.
-						when("clone", has(0, unix.CLONE_THREAD|unix.CLONE_VM)),
+						// Threads, not processes. (BitsSet is any of them; the kernel takes this one only
+						// with those that go with it.)
+						when("clone", has(0, unix.CLONE_THREAD)),
 						// Go's scheduler interrupts its own threads.
 						when("tgkill", is(0, uint64(os.Getpid()))),
 						// The runtime names its memory.

@@ -3,7 +3,18 @@ package cage
 import (
 	"fmt"
 	"strings"
+	"time"
 )
+
+// bounds are what a child locks itself in with; its parent tells it on the command
+// line.
+type bounds struct {
+	Memory int64         // bytes more than an idle child has
+	CPU    time.Duration // processor time
+	// Without names locks to leave out, so that tests can see that each of the others
+	// holds alone.
+	Without string `json:",omitempty"`
+}
 
 // Locks are those that this machine's kernel has.
 type Locks struct {

@@ -15,11 +15,6 @@ func EnterWith(Converter) {}
 
 var errSystem = errors.New("there are cages on Linux only")
 
-type bounds struct {
-	Memory, CPU any
-	Without     string
-}
-
 type spawner struct{}
 
 func newSpawner() *spawner { return &spawner{} }

@@ -45,6 +45,7 @@ const (
 	Connect  Fault = "connect"  // calls a server on loopback
 	Listen   Fault = "listen"   // is one
 	Fork     Fault = "fork"     // becomes two
+	Vfork    Fault = "vfork"    // becomes two that share their memory
 	Exec     Fault = "exec"     // becomes a shell
 	Trace    Fault = "trace"    // debugs its parent
 	Kill     Fault = "kill"     // ends its parent
@@ -72,7 +73,7 @@ func Faults() map[Fault]cage.Kind {
 		Segfault: cage.Crashed, Abort: cage.Crashed, Panic: cage.Crashed, Nil: cage.Crashed, Exit: cage.Crashed, Shout: cage.Crashed,
 		Hoard: cage.OutOfMemory, HoardC: cage.OutOfMemory,
 		Spin: cage.TimedOut, Stall: cage.TimedOut,
-		Open: cage.Forbidden, Create: cage.Forbidden, Connect: cage.Forbidden, Listen: cage.Forbidden, Fork: cage.Forbidden,
+		Open: cage.Forbidden, Create: cage.Forbidden, Connect: cage.Forbidden, Listen: cage.Forbidden, Fork: cage.Forbidden, Vfork: cage.Forbidden,
 		Exec: cage.Forbidden, Trace: cage.Forbidden, Kill: cage.Forbidden, Code: cage.Forbidden,
 		Flood: cage.Lied, Noise: cage.Lied, Chatter: cage.Lied, Long: cage.Lied, Beyond: cage.Lied, Before: cage.Lied, Huge: cage.Lied,
 		Empty: cage.Lied, Riddle: cage.Lied, Neither: cage.Lied,
@@ -192,8 +193,12 @@ func commit(f Fault, dst io.Writer, opts *transcode.Options) (*transcode.Result,
 	case Listen:
 		_, err := net.Listen("tcp", "127.0.0.1:0")
 		return unhindered(err)
-	case Fork:
-		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	case Fork, Vfork:
+		flags := uintptr(unix.SIGCHLD)
+		if f == Vfork {
+			flags |= unix.CLONE_VM | unix.CLONE_VFORK
+		}
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, flags, 0, 0, 0, 0, 0)
 		if pid == 0 && errno == 0 {
 			unix.Exit(0)
 		}
