@@ -1,14 +1,10 @@
 package worker_test
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"log/slog"
 	"os"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/cage/planted"
 	"github.com/mp3lathe/mp3lathe/internal/departed"
@@ -38,26 +34,10 @@ var mariadb *testserver.MariaDBServer
 
 func TestMain(m *testing.M) {
 	planted.Enter()
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
 	// Most tests wait, for the disk or for their time to come.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "6"); err != nil {
-		return 1, err
+		panic(err)
 	}
-	if mariadb, err = testserver.MariaDB(context.Background()); err != nil {
-		return 1, err
-	}
-	code = m.Run()
-	if err := mariadb.Stop(); err != nil || code != 0 {
-		return code, err
-	}
-	return code, goleak.Find()
+	os.Exit(testserver.Main(m, testserver.MariaDB, &mariadb))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -15,34 +14,21 @@ import (
 const maxPage = 100
 
 // Users returns accounts in the order of their addresses, at most 100.
-func (s *Store) Users(ctx context.Context, q account.UserQuery) (found []account.Account, err error) {
+func (s *Store) Users(ctx context.Context, q account.UserQuery) ([]account.Account, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	defer func() {
-		if err != nil {
-			found, err = nil, fmt.Errorf("accountstore: users: %w", err)
-		}
-	}()
 	prefix := account.EmailKey(q.Email)
 	where, args := "email_key > ?", []any{account.EmailKey(q.After)}
 	if prefix != "" {
 		// A range, for the index; no character of an address comes after "~".
 		where, args = where+" AND email_key >= ? AND email_key < ?", append(args, prefix, prefix+"\x7f")
 	}
-	rows, err := s.db.QueryContext(ctx, "SELECT "+accountColumns+" FROM users WHERE "+where+" ORDER BY email_key LIMIT ?",
+	found, err := list(ctx, s.db, scanAccount, "SELECT "+accountColumns+" FROM users WHERE "+where+" ORDER BY email_key LIMIT ?",
 		append(args, min(max(q.Limit, 1), maxPage))...)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("accountstore: users: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		a, err := scanAccount(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, a)
-	}
-	return found, errors.Join(rows.Err(), rows.Close())
+	return found, nil
 }
 
 // act changes an account and notes who did it, both or nothing. The error is
@@ -147,14 +133,9 @@ func (s *Store) AdminReset(ctx context.Context, m account.NewMail, act account.A
 
 // Audit returns what was done, the newest first, at most 100: to one account if it is
 // named, and before the entry of an ID if that is.
-func (s *Store) Audit(ctx context.Context, subject, before string, limit int) (acts []account.Act, err error) {
+func (s *Store) Audit(ctx context.Context, subject, before string, limit int) ([]account.Act, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	defer func() {
-		if err != nil {
-			acts, err = nil, fmt.Errorf("accountstore: audit: %w", err)
-		}
-	}()
 	var where []string
 	var args []any
 	if subject != "" {
@@ -167,19 +148,14 @@ func (s *Store) Audit(ctx context.Context, subject, before string, limit int) (a
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
-	rows, err := s.db.QueryContext(ctx, query+" ORDER BY id DESC LIMIT ?", append(args, min(max(limit, 1), maxPage))...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var a account.Act
+	acts, err := list(ctx, s.db, func(scan func(...any) error) (a account.Act, err error) {
 		var when int64
-		if err := rows.Scan(&a.ID, &when, &a.Actor, &a.ActorEmail, &a.Place, &a.Action, &a.Subject, &a.Detail); err != nil {
-			return nil, err
-		}
+		err = scan(&a.ID, &when, &a.Actor, &a.ActorEmail, &a.Place, &a.Action, &a.Subject, &a.Detail)
 		a.At = at(when)
-		acts = append(acts, a)
+		return a, err
+	}, query+" ORDER BY id DESC LIMIT ?", append(args, min(max(limit, 1), maxPage))...)
+	if err != nil {
+		return nil, fmt.Errorf("accountstore: audit: %w", err)
 	}
-	return acts, errors.Join(rows.Err(), rows.Close())
+	return acts, nil
 }

@@ -76,27 +76,14 @@ func (s *Store) CreateAPIKey(ctx context.Context, n account.NewAPIKey, hash stri
 
 // APIKeys returns the keys of a user, the newest first, those included that have expired
 // and were not removed yet.
-func (s *Store) APIKeys(ctx context.Context, user string) (keys []account.APIKey, err error) {
+func (s *Store) APIKeys(ctx context.Context, user string) ([]account.APIKey, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	defer func() {
-		if err != nil {
-			keys, err = nil, fmt.Errorf("accountstore: API keys: %w", err)
-		}
-	}()
-	rows, err := s.db.QueryContext(ctx, "SELECT "+apiKeyColumns+" FROM api_keys WHERE user_id = ? ORDER BY id DESC", user)
+	keys, err := list(ctx, s.db, scanAPIKey, "SELECT "+apiKeyColumns+" FROM api_keys WHERE user_id = ? ORDER BY id DESC", user)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("accountstore: API keys: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		k, err := scanAPIKey(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
-	}
-	return keys, errors.Join(rows.Err(), rows.Close())
+	return keys, nil
 }
 
 // RevokeAPIKey removes a key of a user; [account.ErrNotFound] if he has none of this ID.

@@ -3,7 +3,6 @@ package accountstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,29 +14,16 @@ import (
 func (s *Store) SigningKeys(ctx context.Context) ([]account.SigningKey, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	keys, err := s.signingKeys(ctx)
+	keys, err := list(ctx, s.db, func(scan func(...any) error) (k account.SigningKey, err error) {
+		var in int64
+		err = scan(&k.Number, &k.ID, &k.Sealed, &in)
+		k.SignsIn = time.Duration(in) * time.Microsecond
+		return k, err
+	}, "SELECT number, kid, sealed, signs_at - "+s.db.Now()+" FROM signing_keys ORDER BY number")
 	if err != nil {
 		return nil, fmt.Errorf("accountstore: signing keys: %w", err)
 	}
 	return keys, nil
-}
-
-func (s *Store) signingKeys(ctx context.Context) (keys []account.SigningKey, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT number, kid, sealed, signs_at - "+s.db.Now()+" FROM signing_keys ORDER BY number")
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k account.SigningKey
-		var in int64
-		if err := rows.Scan(&k.Number, &k.ID, &k.Sealed, &in); err != nil {
-			return nil, err
-		}
-		k.SignsIn = time.Duration(in) * time.Microsecond
-		keys = append(keys, k)
-	}
-	return keys, errors.Join(rows.Err(), rows.Close())
 }
 
 // AddSigningKey keeps a key that may sign when SignsIn has passed, and removes those

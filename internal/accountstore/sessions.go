@@ -80,19 +80,10 @@ func (s *Store) createSession(ctx context.Context, tx *sql.Tx, n account.NewSess
 
 // column reads the strings of a query of one column.
 func column(ctx context.Context, tx *sql.Tx, query string, args ...any) (values []string, err error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var v string
-		if err := rows.Scan(&v); err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	return values, errors.Join(rows.Err(), rows.Close())
+	return list(ctx, tx, func(scan func(...any) error) (v string, err error) {
+		err = scan(&v)
+		return v, err
+	}, query, args...)
 }
 
 // Session returns a session that goes on, or [account.ErrNotFound].
@@ -110,27 +101,15 @@ func (s *Store) Session(ctx context.Context, id string) (account.Session, error)
 }
 
 // Sessions returns the sessions of a user that go on, the last used first.
-func (s *Store) Sessions(ctx context.Context, user string) (all []account.Session, err error) {
+func (s *Store) Sessions(ctx context.Context, user string) ([]account.Session, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	defer func() {
-		if err != nil {
-			all, err = nil, fmt.Errorf("accountstore: sessions: %w", err)
-		}
-	}()
-	rows, err := s.db.QueryContext(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE user_id = ? AND "+s.live()+" ORDER BY used_at DESC, id DESC", user)
+	all, err := list(ctx, s.db, func(scan func(...any) error) (account.Session, error) { return scanSession(scan) },
+		"SELECT "+sessionColumns+" FROM sessions WHERE user_id = ? AND "+s.live()+" ORDER BY used_at DESC, id DESC", user)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("accountstore: sessions: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		a, err := scanSession(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a)
-	}
-	return all, errors.Join(rows.Err(), rows.Close())
+	return all, nil
 }
 
 // KnownAddress reports whether the account of an e-mail address has a session that began

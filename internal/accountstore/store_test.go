@@ -2,7 +2,6 @@ package accountstore
 
 import (
 	"bytes"
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
-	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/auth"
 	"github.com/mp3lathe/mp3lathe/auth/account"
@@ -29,24 +27,7 @@ var _ auth.Accounts = (*Store)(nil)
 // mariadb is started once for all tests.
 var mariadb *testserver.MariaDBServer
 
-func TestMain(m *testing.M) {
-	server, err := testserver.MariaDB(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	mariadb = server
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testserver.Main(m, testserver.MariaDB, &mariadb)) }
 
 // onBoth runs a test on each database.
 func onBoth(t *testing.T, f func(*testing.T, *sqldb.DB)) {

@@ -1,7 +1,6 @@
 package departed
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
@@ -19,24 +16,7 @@ import (
 // mariadb is started once for all tests.
 var mariadb *testserver.MariaDBServer
 
-func TestMain(m *testing.M) {
-	server, err := testserver.MariaDB(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	mariadb = server
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testserver.Main(m, testserver.MariaDB, &mariadb)) }
 
 // onBoth runs a test on each database.
 func onBoth(t *testing.T, f func(*testing.T, *sqldb.DB)) {

@@ -165,13 +165,8 @@ func newChaos(t *testing.T, settings ...string) *chaos {
 func (c *chaos) services(settings []string) {
 	t := c.t
 	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, []byte(content), 0o600))
-		return path
-	}
-	keygen := run(t, "auth", nil, "keygen")
-	<-keygen.done
+	file := func(name, content string) string { return newFile(t, dir, name, content) }
+	authKey := newAuthKey(t)
 	front, behind := freeAddress(t), freeAddress(t)
 	c.base = "http://" + front
 	env := []string{
@@ -181,13 +176,13 @@ func (c *chaos) services(settings []string) {
 		"MP3LATHE_S3_ACCESS_KEY=" + c.s3.AccessKey,
 		"MP3LATHE_S3_SECRET_KEY_FILE=" + file("s3", c.s3.SecretKey),
 		"MP3LATHE_PUBLIC_URL=" + c.base,
-		"MP3LATHE_LINK_KEY_FILE=" + file("link", "a key of links that has more than 32 characters"),
+		"MP3LATHE_LINK_KEY_FILE=" + file("link", linkKey),
 		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
 		"MP3LATHE_JOB_MEMORY=256", "MP3LATHE_TOKEN_LIFETIME=24h",
 	}
 	env = append(env, settings...)
 	for name, n := range map[string]*node{
-		"auth":     {program: "auth", args: []string{"--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())}},
+		"auth":     {program: "auth", args: []string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}},
 		"gateway":  {program: "gateway", args: []string{"--listen", front, "--auth-url", "http://" + behind}},
 		"worker":   {program: "worker"},
 		"fast":     {program: "fast"},
@@ -197,14 +192,7 @@ func (c *chaos) services(settings []string) {
 		n.start()
 		c.nodes[name] = n
 	}
-	eventually(t, time.Minute, "the gateway is ready", func() bool {
-		res, err := http.Get(c.base + "/readyz")
-		if err != nil {
-			return false
-		}
-		res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
+	awaitReady(t, c.base)
 }
 
 func escaped(endpoint string) string {

@@ -2,9 +2,9 @@ package e2e
 
 import (
 	"errors"
-	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,31 +16,15 @@ import (
 // TestLimits: two gateways on one Redis count a user's requests together, and when Redis
 // is gone nobody is turned away.
 func TestLimits(t *testing.T) {
-	dir := t.TempDir()
+	l := newLean(t)
 	redis, err := testserver.Redis(t.Context())
 	must(t, err)
 	t.Cleanup(func() { _ = redis.Stop() })
-	keygen := run(t, "auth", nil, "keygen")
-	<-keygen.done
-	key := filepath.Join(dir, "key.pem")
-	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
-	behind := freeAddress(t)
-	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
-	run(t, "auth", env, "--listen", behind, "--auth-key-file", key)
 	const most = 40
 	var gateways []*client.Client
 	for range 2 {
 		front := freeAddress(t)
-		run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind, "--redis", redis.URL, "--rate-user", "40", "--quota-jobs", "1",
-			"--bucket", "file://"+filepath.Join(dir, "bucket"), "--public-url", "http://"+front, "--link-key", "a key of links that has more than 32 characters")
-		eventually(t, time.Minute, "the gateway is ready", func() bool {
-			res, err := http.Get("http://" + front + "/readyz")
-			if err != nil {
-				return false
-			}
-			res.Body.Close()
-			return res.StatusCode == http.StatusOK
-		})
+		l.gateway(front, "--redis", redis.URL, "--rate-user", strconv.Itoa(most), "--quota-jobs", "1")
 		gateways = append(gateways, &client.Client{Base: "http://" + front})
 	}
 	must(t, gateways[0].Register(t.Context(), "anna@example.org", password))

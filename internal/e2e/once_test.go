@@ -18,28 +18,8 @@ import (
 // TestRepeatedUpload: a gateway is killed in the midst of an upload with a key. The
 // repetition at its successor makes the job, and one after that gets the same answer.
 func TestRepeatedUpload(t *testing.T) {
-	dir := t.TempDir()
-	keygen := run(t, "auth", nil, "keygen")
-	<-keygen.done
-	key := filepath.Join(dir, "key.pem")
-	must(t, os.WriteFile(key, []byte(keygen.out.String()), 0o600))
-	front, behind := freeAddress(t), freeAddress(t)
-	env := []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}
-	run(t, "auth", env, "--listen", behind, "--auth-key-file", key)
-	startGateway := func() *service {
-		s := run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind, "--redis", "redis://"+freeAddress(t)+"/0",
-			"--bucket", "file://"+filepath.Join(dir, "bucket"), "--public-url", "http://"+front, "--link-key", "a key of links that has more than 32 characters")
-		eventually(t, time.Minute, "the gateway is ready", func() bool {
-			res, err := http.Get("http://" + front + "/readyz")
-			if err != nil {
-				return false
-			}
-			res.Body.Close()
-			return res.StatusCode == http.StatusOK
-		})
-		return s
-	}
-	first := startGateway()
+	l, front := newLean(t), freeAddress(t)
+	first := l.gateway(front)
 	c := &client.Client{Base: "http://" + front}
 	must(t, c.Register(t.Context(), "anna@example.org", password))
 	must(t, c.Login(t.Context(), "anna@example.org", password))
@@ -56,13 +36,13 @@ func TestRepeatedUpload(t *testing.T) {
 	}
 	send(conn, video[:len(video)/2])
 	eventually(t, 10*time.Second, "the upload has begun", func() bool {
-		left, err := filepath.Glob(filepath.Join(dir, "bucket", ".tmp", "*"))
+		left, err := filepath.Glob(filepath.Join(l.dir, "bucket", ".tmp", "*"))
 		return err == nil && len(left) > 0
 	})
 	first.kill()
 	first.forget()
 
-	startGateway()
+	l.gateway(front)
 	repeat := func() (*http.Response, string) {
 		conn, err := net.Dial("tcp", front)
 		must(t, err)

@@ -73,16 +73,10 @@ func fleet(t *testing.T) *system {
 	t.Cleanup(func() { must(t, smtp.Close()) })
 
 	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, []byte(content), 0o600))
-		return path
-	}
-	keygen := run(t, "auth", nil, "keygen")
-	<-keygen.done
+	file := func(name, content string) string { return newFile(t, dir, name, content) }
+	authKey := newAuthKey(t)
 
 	front, behind := freeAddress(t), freeAddress(t)
-	const linkKey = "a key of links that has more than 32 characters"
 	env := []string{
 		"MP3LATHE_DATABASE_FILE=" + file("database", database),
 		"MP3LATHE_REDIS=" + redis.URL,
@@ -95,7 +89,7 @@ func fleet(t *testing.T) *system {
 		"MP3LATHE_LOG_LEVEL=debug",
 		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
 	}
-	s := &system{url: "http://" + front, secrets: []string{password, linkKey, smtpPassword, s3.SecretKey, strings.TrimSpace(keygen.out.String())}}
+	s := &system{url: "http://" + front, secrets: []string{password, linkKey, smtpPassword, s3.SecretKey, strings.TrimSpace(authKey)}}
 	if u, err := url.Parse(database); err == nil {
 		if p, ok := u.User.Password(); ok && p != "" {
 			s.secrets = append(s.secrets, p)
@@ -118,7 +112,7 @@ func fleet(t *testing.T) *system {
 		"--mail-from", "mp3lathe <mp3lathe@example.org>",
 	}
 	s.services = []*service{
-		run(t, "auth", env, append([]string{"--listen", behind, "--auth-key-file", file("auth.key", keygen.out.String())}, mail...)...),
+		run(t, "auth", env, append([]string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
 		run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind),
 		run(t, "worker", env),
 		run(t, "notifier", env, mail...),

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
@@ -28,23 +27,7 @@ func TestMain(m *testing.M) {
 	if url := os.Getenv(childURL); url != "" {
 		child(redisconn.At(url))
 	}
-	var err error
-	if shared, err = testserver.Redis(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	if err := shared.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	os.Exit(testserver.Main(m, testserver.Redis, &shared))
 }
 
 // onBoth runs a test on a real Redis and on the one inside the process.

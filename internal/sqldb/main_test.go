@@ -2,13 +2,10 @@ package sqldb
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
@@ -19,31 +16,10 @@ var server *testserver.MariaDBServer
 const migrateEnv = "SQLDB_TEST_MIGRATE"
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	if url := os.Getenv(migrateEnv); url != "" {
 		os.Exit(migrateAndExit(url))
 	}
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	var err error
-	if server, err = testserver.MariaDB(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	code := m.Run()
-	if err := server.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if code == 0 {
-		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	return code
+	os.Exit(testserver.Main(m, testserver.MariaDB, &server))
 }
 
 func migrateAndExit(url string) int {

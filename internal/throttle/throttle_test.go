@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
@@ -21,24 +19,7 @@ import (
 // server is started once for all tests.
 var server *testserver.RedisServer
 
-func TestMain(m *testing.M) {
-	s, err := testserver.Redis(context.Background())
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	server = s
-	code := m.Run()
-	if err := s.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(testserver.Main(m, testserver.Redis, &server)) }
 
 // on runs a test on each kind of limiter.
 func on(t *testing.T, f func(*testing.T, *Limiter)) {
