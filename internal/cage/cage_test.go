@@ -291,16 +291,19 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestLargeParent: what the parent takes up is not the child's.
+// TestLargeParent: what the parent takes up is not the child's, and does not hide what
+// the child does.
 func TestLargeParent(t *testing.T) {
 	c := newCage(t, cage.Config{Memory: 64 << 20})
 	large := make([]byte, 128<<20)
 	for i := 0; i < len(large); i += 4096 {
 		large[i] = 1
 	}
-	_, err := convert(c, planted.Source(planted.Abort, ""), nil)
-	if fault := new(cage.Fault); !errors.As(err, &fault) || fault.Kind != cage.Crashed {
-		t.Error(err)
+	for f, want := range map[planted.Fault]cage.Kind{planted.Abort: cage.Crashed, planted.HoardC: cage.OutOfMemory} {
+		_, err := convert(c, planted.Source(f, ""), nil)
+		if fault := new(cage.Fault); !errors.As(err, &fault) || fault.Kind != want {
+			t.Errorf("%s: %v, not %s", f, err, want)
+		}
 	}
 	runtime.KeepAlive(large)
 }

@@ -45,6 +45,7 @@ type autopsy struct {
 	words  string        // on its standard error
 	cpu    time.Duration // that it may use
 	memory int64         // bytes that it may use
+	peak   int64         // bytes that it has used when it spoke last
 }
 
 // fault says what a child died of. The kernel's word comes first; the last words
@@ -74,12 +75,7 @@ func (a autopsy) fault() *Fault {
 // starved reports whether a child that crashed had come to the end of its memory: C
 // code that gets none tends to fall over it.
 func (a autopsy) starved() bool {
-	var parent syscall.Rusage
-	usage, ok := a.state.SysUsage().(*syscall.Rusage)
-	// A child begins with its parent's peak, whose memory it shared until it became
-	// another program: only what is more is its own.
-	if ok && a.memory > 0 && usage.Maxrss > a.memory>>10*9/10 &&
-		syscall.Getrusage(syscall.RUSAGE_SELF, &parent) == nil && usage.Maxrss > parent.Maxrss {
+	if a.memory > 0 && a.peak > a.memory/10*9 {
 		return true
 	}
 	for _, words := range []string{"out of memory", "cannot allocate memory", "cannot map pages", "failed to allocate", "failed to create new OS thread", "pthread_create failed"} {

@@ -3,10 +3,12 @@ package cage
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -59,12 +61,19 @@ func (s *spawner) start(b bounds) (*process, net.Conn, error) {
 		return nil, nil, err
 	}
 	defer null.Close()
-	words, stderr, err := os.Pipe()
+	words, stderr, err := socketPair()
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
 	}
 	defer stderr.Close()
+	// With the least room, of a few lines, a child that says why it ends has not ended
+	// when the first of it is heard.
+	if err := syscall.SetsockoptInt(int(stderr.Fd()), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 0); err != nil {
+		conn.Close()
+		words.Close()
+		return nil, nil, os.NewSyscallError("setsockopt", err)
+	}
 	attr := &os.ProcAttr{
 		Files: []*os.File{null, null, stderr, socket},
 		Dir:   "/",
@@ -122,6 +131,7 @@ type process struct {
 	ended chan struct{} // closed when what follows is known
 	state *os.ProcessState
 	words string
+	peak  int64 // of its memory when it spoke last, in bytes; 0 if it did not
 }
 
 // maxWords is how much of a child's standard error is kept, and maxNoise how much is
@@ -132,13 +142,11 @@ const (
 )
 
 // reap waits for the child's end.
-func (c *process) reap(words *os.File) {
-	said := make(chan []byte, 1)
+func (c *process) reap(words net.Conn) {
+	silent := make(chan struct{})
 	go func() {
-		b, _ := io.ReadAll(io.LimitReader(words, maxWords))
-		io.CopyN(io.Discard, words, maxNoise)
-		words.Close() // who says more is ended by SIGPIPE
-		said <- b
+		defer close(silent)
+		c.listen(words)
 	}()
 	// Before its number can be another's, the rest of its group ends with it. It can
 	// have one only on a kernel that could not lock it in.
@@ -146,8 +154,39 @@ func (c *process) reap(words *os.File) {
 	}
 	syscall.Kill(-c.p.Pid, syscall.SIGKILL)
 	c.state, _ = c.p.Wait()
-	c.words = string(<-said)
+	<-silent
 	close(c.ended)
+}
+
+// listen takes the last words, and looks each time how much memory the child has had:
+// once it has ended nobody knows, since the peak that the kernel then tells (wait4) is
+// its parent's if that is higher.
+func (c *process) listen(words net.Conn) {
+	buf := make([]byte, maxWords)
+	n := 0
+	for n < maxWords {
+		m, err := words.Read(buf[n:])
+		if n += m; err != nil {
+			break
+		}
+		c.peak = max(c.peak, peak(c.p.Pid))
+	}
+	c.words = string(buf[:n])
+	io.CopyN(io.Discard, words, maxNoise)
+	words.Close() // who says more is ended by SIGPIPE
+}
+
+// peak returns the most memory that a process has had, in bytes; 0 if it has ended, or
+// if that is not for us to see: proc(5).
+func peak(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, line, _ := strings.Cut(string(b), "\nVmHWM:")
+	var kib int64
+	fmt.Sscanf(line, "%d kB", &kib)
+	return kib << 10
 }
 
 // kill ends the child.
@@ -172,5 +211,5 @@ func (c *process) died() *Fault {
 	if c.killed.Load() || c.state == nil {
 		return nil
 	}
-	return autopsy{state: c.state, words: c.words, cpu: c.bounds.CPU, memory: c.bounds.Memory}.fault()
+	return autopsy{state: c.state, words: c.words, cpu: c.bounds.CPU, memory: c.bounds.Memory, peak: c.peak}.fault()
 }
