@@ -81,6 +81,10 @@ type conversion struct {
 	expected int64 // -1 if not known
 	partial  error
 	reported time.Time // when progress was last told
+
+	decoding time.Duration
+	flushing time.Duration // blocks into the encoder, and what comes of them
+	share    *share        // of the encoders; nil if there is none
 }
 
 func (c *conversion) close() {
@@ -209,9 +213,15 @@ func (c *conversion) newEncoder(r *resampler) (encoder, error) {
 	// that changes, and a single encoder has less to look after.
 	busy := processors.free() < 2 && (p.short() || runtime.GOMAXPROCS(0) == 1)
 	if p.serial() || most == 1 || most == 0 && busy {
-		return newSerialEncoder(c.src.ctx, v, processors, c.frame)
+		e, err := newSerialEncoder(c.src.ctx, v, processors, c.frame)
+		if err != nil {
+			return nil, err
+		}
+		c.share = e.share
+		return e, nil
 	}
 	c.parallel = newParallelEncoder(c.src.ctx, v, p, processors, most, r.block, c.frame)
+	c.share = c.parallel.share
 	return c.parallel, nil
 }
 
@@ -275,6 +285,7 @@ func (c *conversion) pump(p *presenter, r *resampler, enc encoder) error {
 		return err
 	}
 	defer b.free()
+	began, read := time.Now(), c.src.took
 	for {
 		f, err := p.read()
 		if err == io.EOF {
@@ -300,6 +311,7 @@ func (c *conversion) pump(p *presenter, r *resampler, enc encoder) error {
 	if err := c.encode(b, r, true); err != nil {
 		return err
 	}
+	c.decoding = time.Since(began) - (c.src.took - read) - c.flushing
 	return fail("encode", enc.finish())
 }
 
@@ -316,11 +328,13 @@ func (c *conversion) encode(b *batch, r *resampler, finished bool) error {
 		if err := c.src.ctx.Err(); err != nil {
 			return err
 		}
+		began := time.Now()
 		if err := fail("encode", b.flush()); err != nil {
 			return err
 		}
 		// The encoder may be behind.
 		c.tell(min(r.taken, c.mux.frames*int64(r.to.block)), false)
+		c.flushing += time.Since(began)
 		if !ok {
 			return nil
 		}
@@ -470,6 +484,12 @@ func (c *conversion) result() *Result {
 		Partial:       c.partial != nil,
 		PartialReason: c.partial,
 		Chunks:        1,
+		Stages: StageTimes{
+			Read: c.src.took, Decode: max(c.decoding, 0), Write: c.mux.out.took,
+		},
+	}
+	if c.share != nil {
+		r.Stages.Encode = c.share.took()
 	}
 	if p := c.parallel; p != nil {
 		r.Chunks, r.Unspliced = p.spliced+1, p.unspliced

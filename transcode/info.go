@@ -100,6 +100,22 @@ type Settings struct {
 	Channels int `json:"channels"`
 }
 
+// StageTimes are what the stages of a conversion took. Each is at least 0; together they
+// are less than the wall time with one encoder, since what lies between them belongs to
+// none, and can be more with several, which work while the others do.
+type StageTimes struct {
+	// Read is the time spent in the source's Read and Seek.
+	Read time.Duration `json:"read"`
+	// Decode is the time from bytes of the source to samples at the MP3's rate, without
+	// Read: demuxing, decoding, cutting and resampling. 0 if the MP3 track was copied.
+	Decode time.Duration `json:"decode"`
+	// Encode is the time in LAME, of all encoders added up: processor time rather than
+	// time on the wall. 0 if the MP3 track was copied.
+	Encode time.Duration `json:"encode"`
+	// Write is the time spent in the destination's Write and Seek.
+	Write time.Duration `json:"write"`
+}
+
 // Result says what a conversion did.
 type Result struct {
 	// Track that was converted.
@@ -125,6 +141,8 @@ type Result struct {
 	Unspliced int `json:"unspliced"`
 	// WallTime that the conversion took.
 	WallTime time.Duration `json:"wall_time"`
+	// Stages says where the time went.
+	Stages StageTimes `json:"stages"`
 	// DecodeErrors is the number of compressed frames that could not be decoded
 	// and were replaced by silence.
 	DecodeErrors int `json:"decode_errors"`

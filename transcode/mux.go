@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp3"
 )
@@ -38,13 +39,16 @@ type output struct {
 	w       io.Writer
 	written int64
 	most    int64
+	took    time.Duration
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	if o.written+int64(len(p)) > o.most {
 		return 0, &Error{Op: "write", Err: ErrLimit, Detail: fmt.Sprintf("more than %d bytes of MP3", o.most)}
 	}
+	began := time.Now()
 	n, err := o.w.Write(p)
+	o.took += time.Since(began)
 	o.written += int64(n)
 	if err == nil && n < len(p) {
 		err = io.ErrShortWrite
@@ -123,6 +127,7 @@ func (m *muxer) finish(padding int) error {
 	if len(header) != m.size {
 		return fmt.Errorf("the header frame changed from %d to %d bytes", m.size, len(header))
 	}
+	defer func(began time.Time) { m.out.took += time.Since(began) }(time.Now())
 	if _, err := m.seek.Seek(m.start, io.SeekStart); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // pool lets no more encoders run at once than there are processors, and shares
@@ -53,6 +54,25 @@ func encoders() int {
 type share struct {
 	pool    *pool
 	running int // of the conversion's encoders
+
+	busy    time.Duration // of all encoders added up, until changed
+	changed time.Time     // when running was last changed
+}
+
+// change adds to the encoders that run, under the pool's lock.
+func (s *share) change(by int) {
+	now := time.Now()
+	s.busy += time.Duration(s.running) * now.Sub(s.changed)
+	s.changed = now
+	s.running += by
+}
+
+// took is how long encoders have had a turn, all added up.
+func (s *share) took() time.Duration {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	s.change(0)
+	return s.busy
 }
 
 // enter waits for a turn. It fails only with ctx's error.
@@ -61,7 +81,7 @@ func (s *share) enter(ctx context.Context) error {
 	p.mu.Lock()
 	if p.running < p.size() && len(p.waiting) == 0 {
 		p.running++
-		s.running++
+		s.change(1)
 		p.mu.Unlock()
 		return nil
 	}
@@ -92,7 +112,7 @@ func (s *share) leave() {
 	p := s.pool
 	p.mu.Lock()
 	p.running--
-	s.running--
+	s.change(-1)
 	p.grant()
 	p.mu.Unlock()
 }
@@ -110,7 +130,7 @@ func (p *pool) grant() {
 		t := p.waiting[first]
 		p.waiting = slices.Delete(p.waiting, first, first+1)
 		p.running++
-		t.of.running++
+		t.of.change(1)
 		close(t.begin)
 	}
 	p.hurry.Store(int32(min(1, len(p.waiting))))

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp4"
 )
 
-// source reads from the caller's reader at any place. It counts the bytes, gives
+// source reads from the caller's reader at any place. It counts the bytes and the time, gives
 // the caller's errors back unchanged and obeys the context at every read.
 type source struct {
 	ctx  context.Context
@@ -17,6 +18,7 @@ type source struct {
 	size int64
 	pos  int64 // of r
 	read int64 // bytes, in total
+	took time.Duration
 }
 
 func newSource(ctx context.Context, r io.ReadSeeker) (*source, error) {
@@ -35,6 +37,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	if off >= s.size {
 		return 0, io.EOF
 	}
+	defer func(began time.Time) { s.took += time.Since(began) }(time.Now())
 	var short error
 	if rest := s.size - off; int64(len(p)) > rest {
 		p, short = p[:rest], io.EOF

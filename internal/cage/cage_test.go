@@ -149,7 +149,7 @@ func TestSame(t *testing.T) {
 				o := outcome{code: transcode.CodeOf(err), err: fmt.Sprint(err), mp3: string(mp3())}
 				if r != nil {
 					o.result = *r
-					o.result.WallTime = 0
+					o.result.WallTime, o.result.Stages = 0, transcode.StageTimes{}
 					o.result.BytesRead = 0 // planted.Enter reads some more
 					if p := o.result.PartialReason; p != nil {
 						o.err = p.Error()

@@ -12,6 +12,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/transcode"
@@ -39,6 +40,8 @@ type session struct {
 	written int64          // bytes, those written twice counted twice
 	most    int64          // that the MP3 may have
 	read    int64          // bytes of src
+
+	reading, writing time.Duration // in src and dst
 
 	began time.Time
 	told  int // times that the child has told its progress
@@ -218,6 +221,7 @@ func (s *session) serveRead(body []byte) error {
 
 // fetch fills a piece from the source.
 func (s *session) fetch(piece []byte, offset int64) error {
+	defer func(began time.Time) { s.reading += time.Since(began) }(time.Now())
 	if s.pos != offset {
 		if _, err := s.src.Seek(offset, io.SeekStart); err != nil {
 			s.pos = -1
@@ -242,6 +246,7 @@ func (s *session) serveWrite(body []byte) error {
 	case s.written > s.most-n+maxPiece: // the header frame is written twice
 		return fmt.Errorf("%w: it writes more than %d bytes", errProtocol, s.most)
 	}
+	defer func(began time.Time) { s.writing += time.Since(began) }(time.Now())
 	if offset != s.at {
 		if _, err := s.seek.Seek(s.start+offset, io.SeekStart); err != nil {
 			return &transcode.Error{Op: "write", Err: err}
@@ -274,6 +279,7 @@ func (s *session) end(v *verdict) (*transcode.Result, error) {
 		}
 	}
 	r.BytesRead, r.BytesWritten = s.read, s.length
+	r.Stages = s.stages(r.Stages)
 	r.Track.Codec, r.Track.Language = clean(r.Track.Codec, 32), clean(r.Track.Language, 64)
 	r.Track.Profile, r.Track.Layout = clean(r.Track.Profile, 32), clean(r.Track.Layout, 64)
 	r.Track.Title = clean(r.Track.Title, maxText)
@@ -282,6 +288,18 @@ func (s *session) end(v *verdict) (*transcode.Result, error) {
 		r.PartialReason = v.Partial.err()
 	}
 	return r, nil
+}
+
+// stages are the times of a conversion's stages: those that the parent has measured, and
+// of the child's the others, as far as they can be. Its encoders can have been at work
+// on all processors.
+func (s *session) stages(told transcode.StageTimes) transcode.StageTimes {
+	most := time.Since(s.began)
+	return transcode.StageTimes{
+		Read: s.reading, Write: s.writing,
+		Decode: min(max(told.Decode, 0), most),
+		Encode: min(max(told.Encode, 0), most*time.Duration(runtime.GOMAXPROCS(0))),
+	}
 }
 
 // diagnose says why a child did not end in order: err is what the parent saw of it.
