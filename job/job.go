@@ -58,7 +58,8 @@ type Job struct {
 	Version int64
 
 	Created time.Time
-	// NotBefore is the earliest time of the next attempt, after a failed one.
+	// NotBefore is the earliest time of the next attempt, after an earlier one: of a
+	// queued job that may run it is since when it waits.
 	NotBefore time.Time
 	// Started is when the last attempt began; zero before the first.
 	Started time.Time

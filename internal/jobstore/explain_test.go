@@ -19,6 +19,7 @@ import (
 func samples(id string) map[string][]any {
 	many, hash := placeholders([]string{id}), strings.Repeat("a", 64)
 	return map[string][]any{
+		"census": {}, "waiting": {},
 		"get": {id}, "state": {id}, "position": {id, 9, 9, id, id, 9, id},
 		"cancel": {1, id}, "retry": {id}, "remove": {id},
 		"claim": {"w", 1, id}, "heartbeat": {1, 1, 1, id, 1},
@@ -53,6 +54,9 @@ var indexes = map[string]string{
 	"quarantined": "job_quarantine_last",
 }
 
+// whole are the queries that look at all rows, and say so.
+var whole = map[string]bool{"census": true, "waiting": true}
+
 // TestPlans asks the databases how they would run each query: by an index, and
 // without sorting. The last page of a list is asked for too, where little is left.
 func TestPlans(t *testing.T) {
@@ -70,6 +74,7 @@ func TestPlans(t *testing.T) {
 			for _, id := range edge {
 				args, ok := samples(id)[name]
 				switch {
+				case whole[name]:
 				case !ok:
 					t.Errorf("%s: no values to ask with; write some", name)
 				case text == "":

@@ -15,6 +15,8 @@ type queries struct {
 	claim, heartbeat, succeed, fail, release string
 	enqueued, expire                         string
 	claimNotice, notified, releaseNotice     string
+	// Of all.
+	census, waiting string
 	// Of many.
 	list, listOwner, listState, listOwnerState  string
 	overdue, lost, untold, expirable, purgeable string
@@ -129,7 +131,7 @@ func newQueries(db *sqldb.DB, window int) queries {
 			failure_code = '', failure_detail = '', not_before = 0, ended_at = {now}, due_at = {now} + ?, stored = 0
 			WHERE id = ? AND state IN ('queued', 'running'){row}`),
 		retry: fill(`UPDATE jobs SET state = 'queued', version = version + 1, tries = 0,
-			failure_code = '', failure_detail = '', not_before = 0, ended_at = 0, due_at = {now}, placed = {place},
+			failure_code = '', failure_detail = '', not_before = {now}, ended_at = 0, due_at = {now}, placed = {place},
 			notice_at = 0, notice_lease_until = 0, notified_at = 0, notice_error = ''
 			WHERE id = ? AND state = 'failed'{row}`),
 		remove: `DELETE FROM jobs WHERE id = ? AND state IN ('succeeded', 'failed', 'canceled', 'expired')`,
@@ -166,6 +168,13 @@ func newQueries(db *sqldb.DB, window int) queries {
 		listState:      fill(`SELECT {columns} FROM jobs {by jobs_state/} WHERE state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
 		listOwnerState: fill(`SELECT {columns} FROM jobs {by jobs_owner_state/} WHERE owner = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?`),
 
+		// Whose cost grows with the rows: for metrics, not often.
+		census: `SELECT state, COUNT(*) FROM jobs GROUP BY state`,
+		// A job waits since it was made, or since it was queued again.
+		waiting: fill(`SELECT lane, COUNT(*), COALESCE({now} - MIN(CASE
+				WHEN not_before <= created_at THEN created_at
+				WHEN not_before <= {now} THEN not_before END), 0)
+			FROM jobs {by jobs_waiting/} WHERE state = 'queued' GROUP BY lane`),
 		// In no order: those that have a place are few.
 		overdue: fill(`SELECT {columns} FROM jobs {by jobs_waiting/}
 			WHERE state = 'queued' AND placed = 1 AND due_at <= {now} - ? AND not_before <= {now} LIMIT ?`),

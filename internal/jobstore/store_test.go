@@ -139,13 +139,14 @@ func TestLife(t *testing.T) {
 		check("notified", j, err)
 
 		j, err = s.Retry(ctx, made.ID)
-		want.State, want.Tries, want.Failure = job.Queued, 0, nil
+		near(t, "not before", j.NotBefore, 0)
+		want.State, want.Tries, want.Failure, want.NotBefore = job.Queued, 0, nil, j.NotBefore
 		want.Ended, want.Expires, want.Notified = time.Time{}, time.Time{}, time.Time{}
 		check("tried again", j, err)
 
 		j, err = s.Claim(ctx, made.ID, "w", lease)
 		want.State, want.Attempt, want.Tries, want.Worker = job.Running, 4, 1, "w"
-		want.Started, want.LeaseUntil = j.Started, j.LeaseUntil
+		want.NotBefore, want.Started, want.LeaseUntil = time.Time{}, j.Started, j.LeaseUntil
 		check("claimed a fourth time", j, err)
 
 		j, err = s.Succeed(ctx, made.ID, 4, result, 0)
