@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
@@ -93,6 +95,8 @@ type Deps struct {
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
 	Logger *slog.Logger
+	// Metrics gets the counts of requests; nil is nobody.
+	Metrics prometheus.Registerer
 }
 
 // Accounts keeps the accounts. Its errors wrap those of package account.

@@ -80,8 +80,12 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	mux := s.routes()
+	requests, err := httpapi.NewMetrics(deps.Metrics, "auth")
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
 	httpapi.Health(mux, deps.Logger, deps.Checks)
-	s.handler = httpapi.Observe(mux, deps.Logger, writeTimeout)
+	s.handler = httpapi.Observe(mux, deps.Logger, writeTimeout, requests)
 	return s, nil
 }
 

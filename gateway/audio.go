@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -88,6 +89,7 @@ func (g *Gateway) sendAudio(x *exchange, j *job.Job, object Reader, inline bool)
 	defer src.Close()
 	w := &audioWriter{
 		ResponseWriter: x.w, control: http.NewResponseController(x.w), idle: g.config.DownloadIdle, buf: buf.chunk[:],
+		counted: g.counts.downloadedBytes,
 	}
 	h := w.Header()
 	h.Set("Content-Type", "audio/mpeg")
@@ -153,6 +155,7 @@ type audioWriter struct {
 	control *http.ResponseController
 	idle    time.Duration
 	buf     []byte
+	counted prometheus.Counter
 
 	status int   // that was announced
 	sent   bool  // the head
@@ -189,6 +192,7 @@ func (w *audioWriter) Write(p []byte) (int, error) {
 	w.start()
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.idle))
 	n, err := w.ResponseWriter.Write(p)
+	w.counted.Add(float64(n))
 	if err != nil {
 		w.err = err
 	}

@@ -6,14 +6,16 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/rate"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Deps are the parts that a gateway works with. All but Departures, Limiter, Checks and Logger
-// are needed.
+// Deps are the parts that a gateway works with. All but Departures, Limiter, Checks, Logger
+// and Metrics are needed.
 type Deps struct {
 	Jobs   Jobs
 	Keys   Keys
@@ -30,6 +32,8 @@ type Deps struct {
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.
 	Logger *slog.Logger
+	// Metrics gets the gateway's counters; nil is nobody.
+	Metrics prometheus.Registerer
 }
 
 // Jobs keeps the jobs. Its errors wrap [job.ErrNotFound] and [job.ErrConflict].

@@ -53,6 +53,8 @@ func (g *Gateway) events(ctx context.Context, in *eventsInput) (*huma.StreamResp
 	}
 	return &huma.StreamResponse{Body: func(huma.Context) {
 		defer g.hub.leave(j.ID, x.user.id, ear)
+		g.counts.streams.Inc()
+		defer g.counts.streams.Dec()
 		s := &stream{
 			g: g, user: x.user, id: j.ID, w: x.w, control: http.NewResponseController(x.w),
 			ear: ear, version: known,

@@ -31,6 +31,7 @@ type Gateway struct {
 	hub        *hub
 	buffers    *sync.Pool // of *buffers
 	handler    http.Handler
+	counts     *counts
 	pulse      pulse // the bucket's
 }
 
@@ -51,6 +52,13 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	}
 	if g.logger == nil {
 		g.logger = slog.New(slog.DiscardHandler)
+	}
+	requests, err := httpapi.NewMetrics(deps.Metrics, "gateway")
+	if err != nil {
+		return nil, err
+	}
+	if g.counts, err = newCounts(deps.Metrics); err != nil {
+		return nil, err
 	}
 	mux, api := httpapi.NewAPI("mp3lathe", g.config.Version, description)
 	g.register(api)
@@ -75,7 +83,7 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		}
 		accountapi.Describe(api.OpenAPI())
 	}
-	g.handler = httpapi.Observe(g.browsers(mux), g.logger, g.config.Timeout)
+	g.handler = httpapi.Observe(g.browsers(mux), g.logger, g.config.Timeout, requests)
 	return g, nil
 }
 

@@ -85,6 +85,9 @@ func (g *Gateway) remove(ctx context.Context, in *jobInput) (*jobOutput, error) 
 		if err != nil {
 			return nil, storeTrouble(err)
 		}
+		if status == http.StatusOK {
+			g.counts.canceled.Inc()
+		}
 		g.publish(ctx, j.ID)
 		g.removeFiles(ctx, j.ID)
 		out := &jobOutput{Status: status, CacheControl: "no-store"}
@@ -145,6 +148,7 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	case err != nil:
 		return nil, storeTrouble(err)
 	}
+	g.counts.retried.Inc()
 	g.enqueue(ctx, j)
 	return g.accepted(ctx, &j, u), nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/metrics"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -101,7 +102,16 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined 
 		return job.Job{}, false, fmt.Errorf("gateway: make an ID: %w", err)
 	}
 	u := &upload{g: g, id: id.String(), ctx: stored, body: x.body}
+	began := time.Now()
 	defer func() {
+		g.counts.uploadedBytes.Add(float64(u.bytes))
+		switch {
+		case err == nil && joined:
+			g.counts.joined.Inc()
+		case err == nil:
+			g.counts.made.WithLabelValues(metrics.LaneName(j.Lane)).Inc()
+			g.counts.stages.Observe(ctx, metrics.Upload, time.Since(began))
+		}
 		if u.object != nil {
 			u.object.Abort()
 		}

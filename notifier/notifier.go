@@ -11,7 +11,10 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mp3lathe/mp3lathe/internal/mail"
+	"github.com/mp3lathe/mp3lathe/internal/metrics"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -29,6 +32,8 @@ type Config struct {
 	// Logger gets one record for each mail that was sent or given up; nil discards
 	// them.
 	Logger *slog.Logger
+	// Metrics gets the times of mails; nil is nobody.
+	Metrics prometheus.Registerer
 }
 
 func (c Config) withDefaults() Config {
@@ -85,8 +90,9 @@ type Deps struct {
 
 // Notifier tells the ends of jobs. It is safe for use by many goroutines.
 type Notifier struct {
-	cfg  Config
-	deps Deps
+	cfg    Config
+	deps   Deps
+	stages metrics.Stages
 }
 
 // New returns a notifier.
@@ -97,7 +103,9 @@ func New(cfg Config, deps Deps) (*Notifier, error) {
 	if deps.Jobs == nil || deps.Mailer == nil || deps.Links == nil {
 		return nil, errors.New("notifier: a dependency is missing")
 	}
-	return &Notifier{cfg: cfg.withDefaults(), deps: deps}, nil
+	r := metrics.To(cfg.Metrics)
+	n := &Notifier{cfg: cfg.withDefaults(), deps: deps, stages: metrics.NewStages(r, metrics.Notify)}
+	return n, r.Err()
 }
 
 const (
@@ -121,6 +129,7 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 	case err != nil:
 		return fmt.Errorf("notifier: job %s: %w", id, err)
 	}
+	began := time.Now()
 	if j.Attempt != attempt || j.State != job.Succeeded && j.State != job.Failed || j.NotifyTo == "" {
 		// A notice of an end that is no more; the lease must not hold up another.
 		return n.release(ctx, id, nil)
@@ -140,6 +149,7 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 	defer cancel()
 	switch err := n.deps.Mailer.Send(sending, m); {
 	case err == nil:
+		n.stages.Observe(ctx, metrics.Notify, time.Since(began))
 		log.Info("notice sent", "message", m.ID)
 		return n.notified(ctx, &j, "")
 	case mail.Permanent(err):

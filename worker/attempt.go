@@ -117,13 +117,16 @@ func (w *Worker) convert(ctx context.Context, j job.Job, progress func(transcode
 	opts.Parallelism = w.cfg.Parallelism
 	opts.Progress = progress
 	r, err := w.deps.Convert(ctx, sink{ctx, dst}, source{src}, &opts)
+	w.counts.read.Add(float64(src.BytesRead()))
 	if err != nil {
 		return job.Result{}, err
 	}
+	began := time.Now()
 	if err := dst.Commit(); err != nil {
 		w.remove(ctx, key) // it may be there, if only the answer was lost
 		return job.Result{}, &storageError{err}
 	}
+	w.counts.converted(ctx, r, time.Since(began))
 	encoding := r.Settings.Encoding.String()
 	if r.Settings.Copied {
 		encoding = "copy"

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
 
@@ -35,12 +37,17 @@ type Config struct {
 	// [transcode.Options]. 0 leaves none idle while there is work, and gives each job
 	// its processor when there are as many.
 	Parallelism int
+	// Slots is how many jobs are handled at the same time, for the metrics: who calls
+	// Handle sees to it.
+	Slots int
 	// Limits of a conversion.
 	Limits transcode.Limits
 	// Sweep is about the sweeper.
 	Sweep SweepConfig
 	// Logger of what becomes of jobs. nil logs nothing.
 	Logger *slog.Logger
+	// Metrics gets the counters; nil is nobody.
+	Metrics prometheus.Registerer
 }
 
 // SweepConfig says how often a sweeper looks and what it takes for lost. The zero

@@ -144,6 +144,7 @@ type Sweeper struct {
 	log  *slog.Logger
 	walk walk
 
+	counts  *counts
 	refused string // why the bucket is not swept, as logged last
 }
 
@@ -158,8 +159,12 @@ func NewSweeper(cfg Config, deps SweepDeps) (*Sweeper, error) {
 	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket == nil {
 		return nil, errors.New("worker: a part of the sweeper is missing")
 	}
+	counts, err := newCounts(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	cfg = cfg.withDefaults()
-	return &Sweeper{cfg: cfg, deps: deps, log: cfg.Logger.With("sweeper", cfg.Name)}, nil
+	return &Sweeper{cfg: cfg, deps: deps, log: cfg.Logger.With("sweeper", cfg.Name), counts: counts}, nil
 }
 
 // Run sweeps, whenever it has the lease, until ctx is done. A new queue is told of
@@ -202,6 +207,9 @@ func (s *Sweeper) turn(ctx context.Context) {
 // sweep sweeps once and logs what came of it.
 func (s *Sweeper) sweep(ctx context.Context) {
 	report, err := s.Sweep(ctx)
+	if ctx.Err() == nil || err == nil { // a sweep that a shutdown has broken off is no news
+		s.counts.swept(report, err)
+	}
 	if err != nil && ctx.Err() == nil {
 		s.log.Warn("a sweep was not finished", "error", err)
 	}
@@ -263,6 +271,7 @@ func (s *Sweeper) lost(ctx context.Context, _ time.Time, r *Report) error {
 		// If the queue does not take it, the parts that follow will find it.
 		if last {
 			r.Failed++
+			s.counts.failed(job.Crashed)
 			err = s.notify(ctx, j)
 		} else {
 			r.Requeued++

@@ -12,9 +12,10 @@ import (
 
 // Worker converts jobs.
 type Worker struct {
-	cfg  Config
-	deps Deps
-	log  *slog.Logger
+	cfg    Config
+	deps   Deps
+	log    *slog.Logger
+	counts *counts
 }
 
 // New makes a worker.
@@ -25,8 +26,13 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 	if deps.Jobs == nil || deps.Queue == nil || deps.Hints == nil || deps.Bucket.open == nil || deps.Convert == nil {
 		return nil, errors.New("worker: a part is missing")
 	}
+	counts, err := newCounts(cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
 	cfg = cfg.withDefaults()
-	return &Worker{cfg: cfg, deps: deps, log: cfg.Logger.With("worker", cfg.Name)}, nil
+	counts.slots.Set(float64(cfg.Slots))
+	return &Worker{cfg: cfg, deps: deps, log: cfg.Logger.With("worker", cfg.Name), counts: counts}, nil
 }
 
 // Handle makes one attempt at a job. Its context ends when the process wants to
@@ -35,6 +41,8 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 // last parameter, the attempts made when the task was queued, is not used: the row
 // knows better.
 func (w *Worker) Handle(ctx context.Context, id string, _ int) error {
+	w.counts.busy.Inc()
+	defer w.counts.busy.Dec()
 	j, err := w.deps.Jobs.Claim(ctx, id, w.cfg.Name, w.cfg.Lease)
 	switch {
 	case errors.Is(err, job.ErrConflict), errors.Is(err, job.ErrNotFound):
@@ -43,6 +51,7 @@ func (w *Worker) Handle(ctx context.Context, id string, _ int) error {
 	case err != nil:
 		return fmt.Errorf("worker: claim %s: %w", id, err)
 	}
+	w.counts.began(ctx, j)
 	w.publish(ctx, id)
 	result, err := w.attempt(ctx, j)
 	return w.settle(ctx, j, result, err)
@@ -55,6 +64,7 @@ func (w *Worker) settle(ctx context.Context, j job.Job, result job.Result, err e
 	case err == nil:
 		return w.succeed(ctx, log, j, result)
 	case errors.Is(err, job.ErrLost):
+		w.counts.attempts.WithLabelValues(string(endTaken)).Inc()
 		log.Info("the job was taken from its attempt", "why", err)
 		return nil
 	}
@@ -74,8 +84,9 @@ func (w *Worker) settle(ctx context.Context, j job.Job, result job.Result, err e
 }
 
 func (w *Worker) succeed(ctx context.Context, log *slog.Logger, j job.Job, result job.Result) error {
-	err := w.tell(ctx, func(ctx context.Context) error {
-		_, err := w.deps.Jobs.Succeed(ctx, j.ID, j.Attempt, result, w.cfg.Retention)
+	var row job.Job
+	err := w.tell(ctx, func(ctx context.Context) (err error) {
+		row, err = w.deps.Jobs.Succeed(ctx, j.ID, j.Attempt, result, w.cfg.Retention)
 		return err
 	})
 	if errors.Is(err, job.ErrLost) {
@@ -84,8 +95,9 @@ func (w *Worker) succeed(ctx context.Context, log *slog.Logger, j job.Job, resul
 	if err != nil {
 		// If the row could not be asked it may say that the job has succeeded, so
 		// the MP3 stays.
-		return refused(log, "succeed", j, err)
+		return w.refused(log, "succeed", j, err)
 	}
+	w.counts.succeeded(ctx, row, result)
 	log.Info("succeeded", "waited", j.Started.Sub(j.Created), "took", time.Duration(result.WallTime*float64(time.Second)),
 		"bytes", result.Bytes, "seconds", result.Duration, "encoding", result.Encoding,
 		"source_bytes", j.SourceBytes, "bytes_read", result.BytesRead, "codec", result.Codec)
@@ -100,8 +112,10 @@ func (w *Worker) fail(ctx context.Context, log *slog.Logger, j job.Job, f job.Fa
 		return err
 	})
 	if err != nil {
-		return refused(log, "fail", j, err)
+		return w.refused(log, "fail", j, err)
 	}
+	w.counts.attempts.WithLabelValues(string(endFailed)).Inc()
+	w.counts.failed(f.Code)
 	level := slog.LevelInfo
 	if !f.Code.Permanent() {
 		level = slog.LevelError
@@ -149,11 +163,13 @@ func (w *Worker) release(ctx context.Context, log *slog.Logger, j job.Job, after
 // requeue makes a change that queues the job again, and tells the queue.
 func (w *Worker) requeue(ctx context.Context, log *slog.Logger, j job.Job, after time.Duration, why *job.Failure, change func(context.Context) error) error {
 	if err := w.tell(ctx, change); err != nil {
-		return refused(log, "release", j, err)
+		return w.refused(log, "release", j, err)
 	}
 	if why == nil {
+		w.counts.attempts.WithLabelValues(string(endHandedBack)).Inc()
 		log.Info("handed back", "cause", context.Cause(ctx))
 	} else {
+		w.counts.retried(why.Code)
 		log.Warn("failed and will be tried again", "code", why.Code, "after", after)
 	}
 	w.publish(ctx, j.ID)
@@ -167,8 +183,9 @@ func (w *Worker) requeue(ctx context.Context, log *slog.Logger, j job.Job, after
 
 // refused words the error of a change of the row. That the job is another's by now
 // is no error.
-func refused(log *slog.Logger, what string, j job.Job, err error) error {
+func (w *Worker) refused(log *slog.Logger, what string, j job.Job, err error) error {
 	if errors.Is(err, job.ErrLost) {
+		w.counts.attempts.WithLabelValues(string(endTaken)).Inc()
 		log.Info("the job was taken from its attempt at the end", "why", err)
 		return nil
 	}

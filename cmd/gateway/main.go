@@ -16,6 +16,6 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	os.Exit(app.Main(ctx, "mp3lathe-gateway", "mp3lathe's HTTP API: uploads, jobs, downloads.", &app.GatewayCLI{Version: version},
-		os.Args[1:], &app.Std{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(app.Main(ctx, "mp3lathe-gateway", "mp3lathe's HTTP API: uploads, jobs, downloads.", &app.GatewayCLI{},
+		os.Args[1:], &app.Std{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: version}))
 }

@@ -28,6 +28,7 @@ type serveCmd struct {
 	listenFlag
 	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The address as users see it, for links in mails. Default: http:// and the address."`
 
+	app.HealthFlags
 	app.GatewayFlags
 	app.TurnFlags
 	app.AuthFlags
@@ -57,6 +58,7 @@ type serveSettings struct {
 	auth     auth.Config
 	worker   workers.Settings
 	notifier app.NotifierSettings
+	health   string
 }
 
 // check looks at all settings before anything is begun.
@@ -68,7 +70,7 @@ func (c *serveCmd) check() (serveSettings, error) {
 	}
 	s := serveSettings{
 		gateway: c.GatewayFlags.Check(&f), auth: c.AuthFlags.Check(&f),
-		worker: c.Flags.Check(&f), notifier: c.NotifierFlags.Check(&f),
+		worker: c.Flags.Check(&f), notifier: c.NotifierFlags.Check(&f), health: c.HealthFlags.Check(&f),
 	}
 	s.gateway.Version = currentVersions().Version
 	s.gateway.Window = c.TurnFlags.Check(&f)
@@ -106,7 +108,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	settings.auth.Secrets = d.secrets
 	redis := embedded.Redis()
 	defer redis.Close()
-	out := &app.Std{Out: std.out, Err: std.err}
+	out := &app.Std{Out: std.out, Err: std.err, Version: currentVersions().Version}
 	err = out.Service(c.LogFlags, "all", func(p *app.Parts) error {
 		url := d.database()
 		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.Address()); err != nil {
@@ -167,7 +169,11 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	// for any yet.
 	settings.worker.Sweep.QueueSince = time.Now()
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.Auth(gctx, behind, accounts) })
+	// One port for all of them: they share a process and a registry.
+	if err := p.ServeHealth(gctx, g, settings.health, p.Checks()); err != nil {
+		return err
+	}
+	g.Go(func() error { return p.Auth(gctx, behind, accounts, "") })
 	g.Go(func() error { return p.Gateway(gctx, front, settings.gateway, verifier) })
 	g.Go(func() error { return workers.Run(gctx, p, settings.worker) })
 	g.Go(func() error { return p.Notifier(gctx, settings.notifier) })

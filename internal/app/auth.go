@@ -17,6 +17,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/internal/accountstore"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/mail"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/throttle"
 )
@@ -94,6 +95,7 @@ type authCmd struct {
 	authListen
 	PublicURL  string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
 	GatewayURL string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_GATEWAY_URL" help:"A gateway, which is told of accounts that were deleted. Default: the public URL."`
+	HealthFlags
 	AuthKeyFlags
 	AuthFlags
 	MailFlags
@@ -113,6 +115,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 		f.httpURL("gateway-url", c.GatewayURL, "http://gateway:8080")
 	}
 	cfg.PublicURL = c.PublicURL
+	health := c.HealthFlags.Check(&f)
 	url := c.DatabaseFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
@@ -138,7 +141,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 		if err != nil {
 			return err
 		}
-		return p.Auth(ctx, l, s)
+		return p.Auth(ctx, l, s, health)
 	})
 }
 
@@ -278,7 +281,13 @@ type AuthParts struct {
 // NewAuth makes the auth service on the open database, which has tables of accounts.
 func (p *Parts) NewAuth(cfg auth.Config, with AuthParts) (*auth.Service, error) {
 	checks := map[string]httpapi.Check{"database": p.DB.PingContext}
-	deps := auth.Deps{Accounts: accountstore.New(p.DB), Mailer: with.Mailer, Checks: checks, Logger: p.Log}
+	deps := auth.Deps{Accounts: accountstore.New(p.DB), Checks: checks, Logger: p.Log, Metrics: p.Metrics()}
+	if with.Mailer != nil {
+		var err error
+		if deps.Mailer, err = mail.NewCounted(with.Mailer, p.Metrics(), "auth"); err != nil {
+			return nil, err
+		}
+	}
 	if with.Gateway != "" {
 		deps.Gateway = GatewayAt(with.Gateway)
 	}
@@ -293,10 +302,14 @@ func (p *Parts) NewAuth(cfg auth.Config, with AuthParts) (*auth.Service, error) 
 	return auth.New(cfg, deps)
 }
 
-// Auth serves the auth service on l, and sends its mails, until ctx is done.
-func (p *Parts) Auth(ctx context.Context, l net.Listener, s *auth.Service) error {
+// Auth serves the auth service on l, and sends its mails, until ctx is done. health is an
+// address for /livez, /readyz and /metrics, or empty.
+func (p *Parts) Auth(ctx context.Context, l net.Listener, s *auth.Service, health string) error {
 	p.Log.Info("auth is served", "address", l.Addr().String())
 	g, gctx := errgroup.WithContext(ctx)
+	if err := p.ServeHealth(gctx, g, health, p.Checks()); err != nil {
+		return err
+	}
 	g.Go(func() error { return s.Run(gctx) })
 	g.Go(func() error { return httpapi.Serve(gctx, l, s.Handler(), p.Log, httpapi.ServerConfig{}) })
 	return g.Wait()

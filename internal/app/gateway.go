@@ -16,6 +16,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/link"
+	"github.com/mp3lathe/mp3lathe/internal/metrics"
 	"github.com/mp3lathe/mp3lathe/internal/rate"
 )
 
@@ -45,7 +46,9 @@ type GatewaySettings struct {
 	Drain time.Duration
 	// PublicURL is logged.
 	PublicURL string
-	Links     *link.Signer
+	// Health is an address for /livez, /readyz and /metrics, or empty.
+	Health string
+	Links  *link.Signer
 }
 
 // Check returns the settings of the gateway, without those that other flags make.
@@ -98,8 +101,6 @@ type GatewayCLI struct {
 	Serve   gatewayCmd       `cmd:"" default:"withargs" help:"Serve the API until SIGTERM or Ctrl-C."`
 	Health  gatewayHealthCmd `cmd:"" help:"Ask the gateway that runs here whether it is well: exit code 0, or 1."`
 	Migrate jobsMigrateCmd   `cmd:"" help:"Bring the tables of jobs up to date, which every service also does at its start."`
-	// Version of the program.
-	Version string `kong:"-"`
 }
 
 // gatewayListen is its own flag, since the command health has it too.
@@ -120,6 +121,7 @@ func (c *gatewayHealthCmd) Run(ctx context.Context, std *Std) error {
 type gatewayCmd struct {
 	gatewayListen
 	AuthURL string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
+	HealthFlags
 	LinkFlags
 	GatewayFlags
 	TurnFlags
@@ -130,12 +132,13 @@ type gatewayCmd struct {
 }
 
 // Run serves until ctx is done.
-func (c *gatewayCmd) Run(ctx context.Context, cli *GatewayCLI, std *Std) error {
+func (c *gatewayCmd) Run(ctx context.Context, std *Std) error {
 	var f Faults
 	f.Address("listen", c.Listen)
 	settings := c.GatewayFlags.Check(&f)
 	settings.Window = c.TurnFlags.Check(&f)
-	settings.Version, settings.PublicURL = cli.Version, c.PublicURL
+	settings.Health = c.HealthFlags.Check(&f)
+	settings.Version, settings.PublicURL = std.Version, c.PublicURL
 	settings.Links = c.LinkFlags.Check(&f)
 	settings.AuthURL = c.authURL(&f)
 	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
@@ -193,13 +196,22 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	g, err := gateway.New(settings.Config, gateway.Deps{
 		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
 		Limiter: limiter, Departures: p.Departed,
-		Checks: checks, Logger: p.Log,
+		Checks: checks, Logger: p.Log, Metrics: p.Metrics(),
 	})
 	if err != nil {
 		return err
 	}
+	// Gateways are there when no worker is, which is when somebody should know what waits.
+	fleet := metrics.NewFleet(p.Jobs, Hostname(), p.Log, metrics.NewCensus(p.Jobs, p.Log), p.Queue.Collector())
+	defer fleet.Close()
+	if err := p.Metrics().Register(fleet); err != nil {
+		return err
+	}
 	p.Log.Info("the gateway is served", "address", l.Addr().String(), "public", settings.PublicURL)
 	group, gctx := errgroup.WithContext(ctx)
+	if err := p.ServeHealth(gctx, group, settings.Health, checks); err != nil {
+		return err
+	}
 	// The background part serves requests that go on after ctx is done.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return g.Run(background) })

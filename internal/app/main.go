@@ -17,10 +17,11 @@ const (
 	exitUsage  = 2
 )
 
-// Std are the standard streams of a command.
+// Std are what a command is given: the standard streams, and the version of its program.
 type Std struct {
 	In       io.Reader
 	Out, Err io.Writer
+	Version  string
 }
 
 // Main is the command of a service: it parses args by a grammar, a struct for kong
@@ -81,7 +82,7 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 
 // Service opens parts for a service, runs it, and closes them again.
 func (s *Std) Service(flags LogFlags, service string, open func(p *Parts) error, run func(p *Parts) error) (err error) {
-	p := &Parts{Log: flags.Logger(s.Err).With(slog.String("service", service))}
+	p := &Parts{Log: flags.Logger(s.Err).With(slog.String("service", service)), Service: service, Version: s.Version}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := open(p); err != nil {
 		return err

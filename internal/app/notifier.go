@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mp3lathe/mp3lathe/internal/mail"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/notifier"
 )
@@ -24,7 +25,7 @@ type NotifierSettings struct {
 	Mails  int
 	Links  notifier.Links
 	Mailer notifier.Mailer
-	// Health is an address for /livez and /readyz, or empty.
+	// Health is an address for /livez, /readyz and /metrics, or empty.
 	Health string
 }
 
@@ -77,8 +78,12 @@ func (c *notifierCmd) Run(ctx context.Context, std *Std) error {
 
 // Notifier sends mails until ctx is done, and then finishes those that it has begun.
 func (p *Parts) Notifier(ctx context.Context, settings NotifierSettings) error {
-	settings.Logger = p.Log
-	n, err := notifier.New(settings.Config, notifier.Deps{Jobs: p.Jobs, Mailer: settings.Mailer, Links: settings.Links})
+	settings.Logger, settings.Metrics = p.Log, p.Metrics()
+	mailer, err := mail.NewCounted(settings.Mailer, p.Metrics(), "notifier")
+	if err != nil {
+		return err
+	}
+	n, err := notifier.New(settings.Config, notifier.Deps{Jobs: p.Jobs, Mailer: mailer, Links: settings.Links})
 	if err != nil {
 		return err
 	}
@@ -87,7 +92,7 @@ func (p *Parts) Notifier(ctx context.Context, settings NotifierSettings) error {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	if err := p.ServeHealth(gctx, g, settings.Health); err != nil {
+	if err := p.ServeHealth(gctx, g, settings.Health, p.Checks()); err != nil {
 		return err
 	}
 	p.Log.Info("the notifier is ready")

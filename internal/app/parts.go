@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/metrics"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
@@ -38,16 +41,18 @@ type Parts struct {
 	Queue *queue.Client
 	Hints *events.Bus
 
-	metrics *prometheus.Registry
-	closers []func() error
+	// Service and Version are those of the program.
+	Service, Version string
+
+	metrics     *prometheus.Registry
+	metricsOnce sync.Once
+	closers     []func() error
 }
 
-// Metrics is where the parts register what they count. Only one goroutine puts parts
-// together.
+// Metrics is where the services and their parts register what they count: one registry
+// for the process.
 func (p *Parts) Metrics() *prometheus.Registry {
-	if p.metrics == nil {
-		p.metrics = prometheus.NewRegistry()
-	}
+	p.metricsOnce.Do(func() { p.metrics = metrics.NewRegistry(p.Service, p.Version) })
 	return p.metrics
 }
 
@@ -84,6 +89,10 @@ func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Con
 		}
 		p.DB = db
 		p.closers = append(p.closers, db.Close)
+		p.Metrics().MustRegister(collectors.NewDBStatsCollector(db.DB, "main"))
+		if relaxed := db.Relaxed(); relaxed != db {
+			p.Metrics().MustRegister(collectors.NewDBStatsCollector(relaxed.DB, "relaxed"))
+		}
 	}
 	if err := migrate(ctx, p.DB); err != nil {
 		return Explain("the tables of the database cannot be brought up to date", err)
@@ -171,7 +180,8 @@ func Listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// HealthFlags are those of services that have no API of their own.
+// HealthFlags name the address for those who watch a service, which is not for its
+// users.
 type HealthFlags struct {
 	Health string `group:"Service:" placeholder:"ADDRESS" env:"MP3LATHE_HEALTH" help:"Address for /livez, /readyz and /metrics. Default: none."`
 }
@@ -184,9 +194,9 @@ func (c *HealthFlags) Check(f *Faults) string {
 	return c.Health
 }
 
-// ServeHealth serves /livez, /readyz and /metrics for a service that has no API of its own;
-// with an empty address it does nothing.
-func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address string) error {
+// ServeHealth serves /livez, /readyz and /metrics for those who watch a service; with an
+// empty address it does nothing.
+func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address string, checks map[string]httpapi.Check) error {
 	if address == "" {
 		return nil
 	}
@@ -196,10 +206,14 @@ func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address stri
 	}
 	p.Log.Info("health is served", "address", l.Addr().String())
 	mux, _ := httpapi.NewAPI("health", "", "")
-	httpapi.Health(mux, p.Log, p.Checks())
-	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics(), promhttp.HandlerOpts{}))
+	httpapi.Health(mux, p.Log, checks)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics(), promhttp.HandlerOpts{
+		EnableOpenMetrics: true, // which has exemplars
+		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
+		ErrorHandling:     promhttp.ContinueOnError,
+	}))
 	g.Go(func() error {
-		return httpapi.Serve(ctx, l, httpapi.Observe(mux, p.Log, 10*time.Second), p.Log, httpapi.ServerConfig{Grace: time.Second})
+		return httpapi.Serve(ctx, l, httpapi.Observe(mux, p.Log, 10*time.Second, nil), p.Log, httpapi.ServerConfig{Grace: time.Second})
 	})
 	return nil
 }

@@ -64,7 +64,7 @@ func api(l *lines) http.Handler {
 		return &thingOutput{}, nil
 	})
 	huma.Delete(a, "/things", func(context.Context, *refuser) (*thingOutput, error) { return &thingOutput{}, nil })
-	return httpapi.Observe(mux, l.logger(), time.Second)
+	return httpapi.Observe(mux, l.logger(), time.Second, nil)
 }
 
 func TestAnswers(t *testing.T) {
@@ -159,7 +159,7 @@ func TestNoContent(t *testing.T) {
 		w := serve(httpapi.Observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
-		}), (&lines{}).logger(), time.Second), "GET", "/", "")
+		}), (&lines{}).logger(), time.Second, nil), "GET", "/", "")
 		if _, typed := w.Header()["Content-Type"]; w.Code != status || typed {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}

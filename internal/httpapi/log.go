@@ -42,12 +42,13 @@ func Abort(ctx context.Context, cause error) {
 // Observe wraps the handler of a service: it gives each request an ID (the answer's
 // X-Request-Id), logs one line when it is done, turns a panic into a problem, and
 // sets the headers that every answer has. Queries are not logged: they may hold
-// signatures. A request's body has timeout to arrive and its answer to be written,
+// signatures. What it has logged it counts, in metrics, which may be nil. A request's body has timeout to arrive and its answer to be written,
 // unless the handler sets other deadlines. What is no path in its shortest form, such
 // as /jobs//audio, is not found.
-func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Handler {
+func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration, metrics *Metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		ended := metrics.began()
 		rec := &record{id: uuid.NewString()}
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		out := &response{ResponseWriter: w}
@@ -80,7 +81,9 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration) http.Ha
 					p.Write(out, r)
 				}
 			}
-			logRequest(logger, r, rec, out, time.Since(began), cut)
+			took := time.Since(began)
+			ended(r.Context(), r.Pattern, rec.code(out, cut), took)
+			logRequest(logger, r, rec, out, took, cut)
 			if cut { // what was announced can't be kept: the client has to see that
 				panic(http.ErrAbortHandler)
 			}
@@ -125,7 +128,8 @@ func logRequest(logger *slog.Logger, r *http.Request, rec *record, out *response
 			}
 		}
 	}
-	if r.Pattern == "GET /livez" || r.Pattern == "GET /readyz" {
+	switch r.Pattern {
+	case "GET /livez", "GET /readyz", "GET /metrics":
 		level = slog.LevelDebug
 	}
 	logger.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)

@@ -80,7 +80,7 @@ func TestShutdown(t *testing.T) {
 		}
 	})
 	l := &lines{}
-	s := start(t, httpapi.Observe(mux, l.logger(), 9*time.Second), l, httpapi.ServerConfig{})
+	s := start(t, httpapi.Observe(mux, l.logger(), 9*time.Second, nil), l, httpapi.ServerConfig{})
 	c := client(t)
 	got := make(chan string, 2)
 	for _, path := range []string{"/slow", "/endless"} {
@@ -175,7 +175,7 @@ func TestAbort(t *testing.T) {
 			_, _ = io.WriteString(w, "half")
 			_ = http.NewResponseController(w).Flush()
 			fail(r)
-		}), l.logger(), time.Second), l, httpapi.ServerConfig{})
+		}), l.logger(), time.Second, nil), l, httpapi.ServerConfig{})
 		res, err := client(t).Get(s.url)
 		if err != nil {
 			t.Fatal(err)
@@ -200,7 +200,7 @@ func TestSlowBody(t *testing.T) {
 	l := &lines{}
 	h := httpapi.Observe(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "done")
-	}), l.logger(), 100*time.Millisecond)
+	}), l.logger(), 100*time.Millisecond, nil)
 	s := start(t, h, l, httpapi.ServerConfig{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
@@ -236,7 +236,7 @@ func TestLongWork(t *testing.T) {
 		out.Body.Name = in.Body.Name
 		return out, nil
 	})
-	s := start(t, httpapi.Observe(mux, l.logger(), 5*time.Second), l, httpapi.ServerConfig{})
+	s := start(t, httpapi.Observe(mux, l.logger(), 5*time.Second, nil), l, httpapi.ServerConfig{})
 	c := client(t)
 	for range 2 {
 		res, err := c.Post(s.url+"/work", "application/json", strings.NewReader(`{"name":"bolt"}`))
@@ -297,7 +297,7 @@ func TestHealth(t *testing.T) {
 	})
 	begun, goOn := make(chan struct{}), make(chan struct{})
 	mux.HandleFunc("/slow", func(http.ResponseWriter, *http.Request) { close(begun); <-goOn })
-	s := start(t, httpapi.Observe(mux, l.logger(), 9*time.Second), l, httpapi.ServerConfig{})
+	s := start(t, httpapi.Observe(mux, l.logger(), 9*time.Second, nil), l, httpapi.ServerConfig{})
 	c := client(t)
 	ask := func(path string) (int, string) {
 		res, err := c.Get(s.url + path)

@@ -63,7 +63,7 @@ type Settings struct {
 	// Grace is how long jobs may go on after the end has begun; negative is no time.
 	// Default 20 s.
 	Grace time.Duration
-	// Health is an address for /livez and /readyz, or empty.
+	// Health is an address for /livez, /readyz and /metrics, or empty.
 	Health string
 }
 
@@ -155,11 +155,12 @@ func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 // what it has begun.
 func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 	cfg := settings.Config
-	cfg.Name, cfg.Logger = app.Hostname(), p.Log
+	cfg.Name, cfg.Logger, cfg.Metrics = app.Hostname(), p.Log, p.Metrics()
 	concurrency := settings.Concurrency
 	if concurrency == 0 {
 		concurrency = runtime.GOMAXPROCS(0)
 	}
+	cfg.Slots = concurrency
 	convert, free, err := converter(ctx, p, settings)
 	if err != nil {
 		return err
@@ -179,7 +180,7 @@ func Run(ctx context.Context, p *app.Parts, settings Settings) error {
 		return err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	if err := p.ServeHealth(gctx, g, settings.Health); err != nil {
+	if err := p.ServeHealth(gctx, g, settings.Health, p.Checks()); err != nil {
 		return err
 	}
 	p.Log.Info("the worker is ready", "worker", cfg.Name, "concurrency", concurrency)
