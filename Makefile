@@ -133,6 +133,10 @@ bench-quality: setup ## Measure what splices cost in quality (MP3LATHE_CORPUS=fo
 	@scripts/deps.sh --test
 	@$(WITH_LIBAV) go test ./transcode -run '^$$' -bench '^BenchmarkQuality$$' -benchtime 1x
 
+.PHONY: docs
+docs: setup ## Write anew what is in docs because of the code: the tables of settings
+	@$(WITH_LIBAV) go test ./cmd/mp3lathe -run '^TestSettingsReference$$' -count 1 -update
+
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)
 	@scripts/deps.sh --test

@@ -139,8 +139,8 @@ func execute(ctx context.Context, args []string, std *stdio) error {
 	return kctx.Run(std)
 }
 
-func newParser(grammar *cli, std *stdio, exit func(int)) (*kong.Kong, error) {
-	return kong.New(grammar,
+func newParser(grammar *cli, std *stdio, exit func(int), more ...kong.Option) (*kong.Kong, error) {
+	return kong.New(grammar, append([]kong.Option{
 		kong.Name("mp3lathe"),
 		kong.Description("mp3lathe turns MP4 and its relatives (M4A, M4B, M4V, MOV, 3GP) into MP3."),
 		kong.Writers(std.out, std.err),
@@ -155,7 +155,7 @@ func newParser(grammar *cli, std *stdio, exit func(int)) (*kong.Kong, error) {
 		kong.Help(printHelp),
 		kong.ValueFormatter(app.Describe),
 		kong.ConfigureHelp(kong.HelpOptions{NoAppSummary: true, Compact: true, WrapUpperBound: 100}),
-	)
+	}, more...)...)
 }
 
 // parseError turns what kong says about a command line into a usage error that

@@ -31,7 +31,7 @@ type AuthFlags struct {
 	SessionLifetime time.Duration `group:"Service:" placeholder:"TIME" default:"720h" env:"MP3LATHE_SESSION_LIFETIME" help:"How long a login lasts at most; then the password is asked for again."`
 	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
 	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
-	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login."`
+	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login. The same for all auth processes."`
 }
 
 // Check returns the settings of the service, without those that other flags make.

@@ -64,7 +64,7 @@ func (c *RedisFlags) Check(f *Faults) redisconn.Address {
 
 // TurnFlags say how users take turns. Gateways and workers are to agree on them.
 type TurnFlags struct {
-	Window int `group:"Fair use:" placeholder:"N" default:"1" env:"MP3LATHE_WINDOW" help:"How many of the waiting jobs of one user are in the queue at a time; the others wait for their turn. 0 for all."`
+	Window int `group:"Fair use:" placeholder:"N" default:"1" env:"MP3LATHE_WINDOW" help:"How many of the waiting jobs of one user are in the queue at a time; the others wait for their turn. 0 for all. The same for gateways and workers."`
 }
 
 // Check returns the window.

@@ -26,14 +26,14 @@ type GatewayFlags struct {
 	UploadIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"1m" env:"MP3LATHE_UPLOAD_IDLE" help:"How long an upload may stand still."`
 	ShortBytes     int64         `group:"Fair use:" placeholder:"BYTES" default:"16777216" env:"MP3LATHE_SHORT_BYTES" help:"Files up to this size take the fast lane; 0 for none."`
 	ShortLength    time.Duration `group:"Fair use:" placeholder:"TIME" default:"5m" env:"MP3LATHE_SHORT_LENGTH" help:"Cuts up to this length, by their settings, take the fast lane; 0 for none."`
-	BulkAfter      int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; 0 for none."`
-	QuotaJobs      int           `group:"Fair use:" placeholder:"N" default:"1000" env:"MP3LATHE_QUOTA_JOBS" help:"Jobs that one user may have waiting; 0 for any number."`
-	QuotaDaily     int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_DAILY" help:"Bytes that one user may upload a day; 0 for any number."`
+	BulkAfter      int           `group:"Fair use:" placeholder:"N" default:"20" env:"MP3LATHE_BULK_AFTER" help:"Jobs of a user who has so many waiting already take the lane for bulk; up to 999, 0 for none."`
+	QuotaJobs      int           `group:"Fair use:" placeholder:"N" default:"1000" env:"MP3LATHE_QUOTA_JOBS" help:"Jobs that one user may have waiting; up to 10000, 0 for any number."`
+	QuotaDaily     int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_DAILY" help:"Bytes that one user may upload a day (UTC); 0 for any number."`
 	QuotaStored    int64         `group:"Fair use:" placeholder:"BYTES" default:"53687091200" env:"MP3LATHE_QUOTA_STORED" help:"Bytes that the files of one user may take; 0 for any number."`
 	RateUser       int           `group:"Fair use:" placeholder:"N" default:"6000" env:"MP3LATHE_RATE_USER" help:"Requests of one user that are answered in a minute; 0 for any number."`
 	RateAddress    int           `group:"Fair use:" placeholder:"N" default:"300" env:"MP3LATHE_RATE_ADDRESS" help:"Requests of one address without a token, such as logins, that are answered in a minute; 0 for any number."`
 	TrustedProxies []string      `group:"Fair use:" placeholder:"NETWORKS" env:"MP3LATHE_TRUSTED_PROXIES" help:"Networks of the proxies in front, such as 10.0.0.0/8,::1/128, whose X-Forwarded-For is believed. Default: none."`
-	Drain          time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C."`
+	Drain          time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C; 0 cuts them off."`
 }
 
 // GatewaySettings are what [Parts.Gateway] works by.

@@ -57,7 +57,7 @@ func CheckPublicURL(f *Faults, url string) {
 // MailFlags are about the mail server.
 type MailFlags struct {
 	SMTP             string `name:"smtp" group:"Mail:" placeholder:"HOST[:PORT]" env:"MP3LATHE_SMTP" help:"Mail server. The port is 587 if it is not given, 465 with tls, 25 with none."`
-	SMTPSecurity     string `name:"smtp-security" group:"Mail:" placeholder:"KIND" enum:"starttls,tls,none" default:"starttls" env:"MP3LATHE_SMTP_SECURITY" help:"starttls, tls or none."`
+	SMTPSecurity     string `name:"smtp-security" group:"Mail:" placeholder:"KIND" enum:"starttls,tls,none" default:"starttls" env:"MP3LATHE_SMTP_SECURITY" help:"How mails are sent to it. With starttls a server without TLS gets none."`
 	SMTPUser         string `name:"smtp-user" group:"Mail:" placeholder:"NAME" env:"MP3LATHE_SMTP_USER" help:"User at the mail server. Default: no authentication."`
 	SMTPPassword     string `name:"smtp-password" group:"Mail:" placeholder:"SECRET" env:"MP3LATHE_SMTP_PASSWORD" secret:"" help:"Password of that user."`
 	SMTPPasswordFile string `name:"smtp-password-file" group:"Mail:" placeholder:"FILE" env:"MP3LATHE_SMTP_PASSWORD_FILE" help:"File that holds the password, instead."`

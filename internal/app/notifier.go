@@ -13,7 +13,7 @@ import (
 
 // NotifierFlags are the settings of the notifier.
 type NotifierFlags struct {
-	LinkLifetime time.Duration `group:"Mail:" placeholder:"TIME" default:"168h" env:"MP3LATHE_LINK_LIFETIME" help:"How long a link in a mail is good, at most."`
+	LinkLifetime time.Duration `group:"Mail:" placeholder:"TIME" default:"168h" env:"MP3LATHE_LINK_LIFETIME" help:"How long a link in a mail is good, at most; never longer than the MP3 is kept."`
 	NoticeLease  time.Duration `group:"Mail:" placeholder:"TIME" default:"2m" env:"MP3LATHE_NOTICE_LEASE" help:"How long the mail about a job belongs to a notifier that has begun to send it. If it dies, another one sends it after this time; half of it is what sending may take."`
 	Mails        int           `group:"Mail:" placeholder:"N" default:"4" env:"MP3LATHE_MAILS" help:"Mails that are sent at the same time."`
 }

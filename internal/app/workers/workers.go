@@ -29,14 +29,14 @@ import (
 type Flags struct {
 	Concurrency int           `group:"Conversion:" placeholder:"N" default:"${cpus}" env:"MP3LATHE_CONCURRENCY" help:"Jobs that are converted at the same time; by default one for each processor."`
 	Parallelism int           `group:"Conversion:" placeholder:"N" default:"0" env:"MP3LATHE_PARALLELISM" help:"Encoders at work on one job: 0 for as many as there are processors without work, 1 for a single one. From 2 on, an MP3 is the same whatever N."`
-	JobTimeout  time.Duration `group:"Conversion:" placeholder:"TIME" default:"2h" env:"MP3LATHE_JOB_TIMEOUT" help:"Longest time that one attempt may take."`
+	JobTimeout  time.Duration `group:"Conversion:" placeholder:"TIME" default:"2h" env:"MP3LATHE_JOB_TIMEOUT" help:"Longest time that one attempt may take; then the job fails."`
 	MaxLength   time.Duration `group:"Conversion:" placeholder:"TIME" default:"24h" env:"MP3LATHE_MAX_LENGTH" help:"Longest MP3."`
 	MaxTries    int           `group:"Conversion:" placeholder:"N" default:"5" env:"MP3LATHE_MAX_TRIES" help:"Attempts before a job fails for reasons that are not its file's."`
 	Lease       time.Duration `group:"Conversion:" placeholder:"TIME" default:"30s" env:"MP3LATHE_LEASE" help:"How long a job belongs to a worker that gives no sign of life."`
 	Isolation   string        `group:"Conversion:" placeholder:"HOW" enum:"required,preferred,off" default:"preferred" env:"MP3LATHE_ISOLATION" help:"Convert each file in a locked-in process of its own: required refuses to start where the kernel lacks a lock, preferred goes on with those it has, off converts in this process."`
 	JobMemory   int           `group:"Conversion:" placeholder:"MIB" default:"0" env:"MP3LATHE_JOB_MEMORY" help:"Memory that the process of one job may use, in MiB; 0 for 512, and 32 more for each processor."`
-	Retention   time.Duration `group:"Conversion:" placeholder:"TIME" default:"168h" env:"MP3LATHE_RETENTION" help:"How long the files of an ended job are kept."`
-	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back."`
+	Retention   time.Duration `group:"Conversion:" placeholder:"TIME" default:"168h" env:"MP3LATHE_RETENTION" help:"How long the files of an ended job are kept, unless its upload wants less."`
+	Grace       time.Duration `group:"Conversion:" placeholder:"TIME" default:"20s" env:"MP3LATHE_GRACE" help:"How long jobs may go on after SIGTERM or Ctrl-C, before they are handed back; 0 hands them back at once."`
 
 	Weights string `group:"Fair use:" placeholder:"N:N:N" default:"6:3:1" env:"MP3LATHE_WEIGHTS" help:"Weights of the lanes short, default and bulk: how often a free slot looks into each first."`
 

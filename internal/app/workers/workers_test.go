@@ -259,7 +259,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := apptest.Explained(parser.Model.Children[0].Flags, out.String(), "../../../docs/running.md"); err != nil {
+	if err := apptest.Explained(parser.Model.Children[0].Flags, out.String()); err != nil {
 		t.Error(err)
 	}
 }
