@@ -59,6 +59,7 @@ check_test() {
 	# The servers; of MariaDB only the part that does not make it a service of the machine.
 	PATH=$PATH:/usr/sbin needs_command mariadbd mariadb-server-core
 	needs_command my_print_defaults mariadb-client-core # for mariadb-install-db, without which there are no data
+	needs_command mariadb-dump mariadb-client         # for the test of a backup
 	needs_command redis-server redis-server
 }
 

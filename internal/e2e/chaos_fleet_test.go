@@ -218,15 +218,22 @@ func (c *chaos) examples() {
 		t.Fatalf("only %d clips", len(c.clips))
 	}
 	// A few minutes, so that there is time to die in.
+	path := looped(t, 11)
+	b, err := os.ReadFile(path)
+	must(t, err)
+	c.long = example{path, b, []string{""}, converted(t, b)}
+}
+
+// looped makes a file of the melody, over and over, and returns its path.
+func looped(t *testing.T, times int) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "long.mp4")
-	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-stream_loop", "11", "-i", filepath.Join("..", "..", "testdata", "melody.mp4"),
+	out, err := exec.Command("ffmpeg", "-nostdin", "-v", "error", "-stream_loop", strconv.Itoa(times), "-i", filepath.Join("..", "..", "testdata", "melody.mp4"),
 		"-c", "copy", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	b, err := os.ReadFile(path)
-	must(t, err)
-	c.long = example{path, b, []string{""}, converted(t, b)}
+	return path
 }
 
 // disasters are all that can go wrong.

@@ -38,6 +38,7 @@ type system struct {
 // servers are those that all programs share, with a new database and bucket.
 type servers struct {
 	database, bucket string
+	maria            *testserver.MariaDBServer
 	redis            *testserver.RedisServer
 	s3               *testserver.S3Server
 }
@@ -58,7 +59,7 @@ func stores(t *testing.T, ctx context.Context) servers {
 	must(t, err)
 	bucket, err := s3.NewBucket(ctx, "mp3lathe")
 	must(t, err)
-	return servers{database: database, bucket: bucket, redis: redis, s3: s3}
+	return servers{database: database, bucket: bucket, maria: maria, redis: redis, s3: s3}
 }
 
 // fleet starts the four services as processes on servers of their own.
