@@ -382,3 +382,28 @@ func TestShutdownAtTheEnd(t *testing.T) {
 	r.asked("notify " + id + "/1")
 	r.holds(job.ResultKey(id, 1))
 }
+
+// TestShutdownAtTheBeginning: a claim whose answer comes when the process is about to end
+// is heard, and the job handed back: it need not wait until its lease passes.
+func TestShutdownAtTheBeginning(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	id := r.upload(fixture(t, "phone.3gp"), job.Settings{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.faults().set("Claimed", func() error { cancel(errors.New("enough")); return nil })
+	if err := r.worker().Handle(ctx, id, 0); err != nil {
+		t.Fatal(err)
+	}
+	if j := r.get(id); j.State != job.Queued || j.Attempt != 1 || j.Tries != 0 {
+		t.Errorf("%+v", j)
+	}
+	r.asked("convert " + id + "/1")
+	// Once it is over nothing is begun.
+	other := r.upload(fixture(t, "phone.3gp"), job.Settings{})
+	if err := r.worker().Handle(ctx, other, 0); err == nil {
+		t.Error("done, though it was over")
+	}
+	if j := r.get(other); j.State != job.Queued || j.Attempt != 0 {
+		t.Errorf("%+v", j)
+	}
+}

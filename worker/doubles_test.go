@@ -85,7 +85,14 @@ func (s *store) Claim(ctx context.Context, id, name string, lease time.Duration)
 	if err := s.at("Claim"); err != nil {
 		return job.Job{}, err
 	}
-	return s.Store.Claim(ctx, id, name, lease)
+	j, err := s.Store.Claim(ctx, id, name, lease)
+	if lost := s.at("Claimed"); lost != nil {
+		return job.Job{}, lost
+	}
+	if err == nil {
+		err = ctx.Err() // the answer of the database is not waited for
+	}
+	return j, err
 }
 
 func (s *store) Heartbeat(ctx context.Context, id string, attempt int, p job.Progress, lease time.Duration) error {

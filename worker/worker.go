@@ -41,9 +41,12 @@ func New(cfg Config, deps Deps) (*Worker, error) {
 // last parameter, the attempts made when the task was queued, is not used: the row
 // knows better.
 func (w *Worker) Handle(ctx context.Context, id string, _ int) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("worker: %s was not begun: %w", id, context.Cause(ctx))
+	}
 	w.counts.busy.Inc()
 	defer w.counts.busy.Dec()
-	j, err := w.deps.Jobs.Claim(ctx, id, w.cfg.Name, w.cfg.Lease)
+	j, err := w.claim(ctx, id)
 	switch {
 	case errors.Is(err, job.ErrConflict), errors.Is(err, job.ErrNotFound):
 		w.log.Debug("nothing to do", "job", id, "why", err)
@@ -55,6 +58,14 @@ func (w *Worker) Handle(ctx context.Context, id string, _ int) error {
 	w.publish(ctx, id)
 	result, err := w.attempt(ctx, j)
 	return w.settle(ctx, j, result, err)
+}
+
+// claim takes the job. It hears the answer even if the process is about to end: a job
+// that was taken without anybody's knowing would wait for the end of its lease.
+func (w *Worker) claim(ctx context.Context, id string) (job.Job, error) {
+	ctx, cancel := detached(ctx)
+	defer cancel()
+	return w.deps.Jobs.Claim(ctx, id, w.cfg.Name, w.cfg.Lease)
 }
 
 // settle writes into the row how an attempt ended.
