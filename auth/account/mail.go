@@ -18,6 +18,10 @@ const (
 	MailChanged MailKind = "changed"
 	// MailKey tells that an API key was made.
 	MailKey MailKind = "key"
+	// MailLinked tells that an identity was linked to the account, MailUnlinked that one
+	// was taken from it.
+	MailLinked   MailKind = "linked"
+	MailUnlinked MailKind = "unlinked"
 	// MailDeleted tells that the account was deleted.
 	MailDeleted MailKind = "deleted"
 	// MailNone is never sent. It stands where a mail would, if there were an account:

@@ -22,6 +22,9 @@ type Session struct {
 	Created, Used time.Time
 	// Expires is when it ends if it is not used again, Ends when it does at the latest.
 	Expires, Ends time.Time
+	// Proved is when its user has shown to a provider of OpenID Connect who he is, with
+	// what he has to show there, and not by a session that goes on; zero if he has not.
+	Proved time.Time
 }
 
 // NewSession is a session that is to be kept. Its times are made by the store.
@@ -32,6 +35,8 @@ type NewSession struct {
 	Family, Token string
 	// Lifetime is how long it lasts at most, and Idle how long without use.
 	Lifetime, Idle time.Duration
+	// Fresh sets Proved to now.
+	Fresh bool
 }
 
 // MaxSessions is how many sessions an account may have at once: the one that was not

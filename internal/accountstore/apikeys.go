@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
 const apiKeyColumns = "id, user_id, name, prefix, scopes, created_at, expires_at, used_at"
@@ -33,12 +32,9 @@ func scanAPIKey(scan func(...any) error) (account.APIKey, error) {
 // error is [account.ErrConflict] if the account has another hash, or is locked or gone,
 // and [account.ErrTooMany] if it has [account.MaxAPIKeys] keys.
 func (s *Store) CreateAPIKey(ctx context.Context, n account.NewAPIKey, hash string, m account.NewMail) (account.APIKey, error) {
-	lock := ""
-	if s.db.Dialect() == sqldb.MySQL {
-		lock = " FOR UPDATE" // two at the same time are counted one after the other
-	}
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		found, err := column(ctx, tx, "SELECT id FROM users WHERE id = ? AND password_hash = ? AND locked_at IS NULL"+lock, n.User, hash)
+		// Locked, so that two at the same time are counted one after the other.
+		found, err := column(ctx, tx, "SELECT id FROM users WHERE id = ? AND password_hash = ? AND locked_at IS NULL"+s.forUpdate(), n.User, hash)
 		if err != nil {
 			return err
 		}

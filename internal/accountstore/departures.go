@@ -12,7 +12,7 @@ import (
 
 // ownedTables are those with rows of users, by their column user_id, that go with an
 // account.
-var ownedTables = [...]string{"sessions", "account_mails", "api_keys"}
+var ownedTables = [...]string{"sessions", "account_mails", "api_keys", "identities"}
 
 // Delete removes an account of that hash with all that belongs to it, and notes that its
 // jobs are to be removed, and a mail that tells of it, all or nothing. The error is

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
 const mailColumns = "id, email, kind, COALESCE(token, ''), created_at, expires_at, tries"
@@ -155,12 +154,8 @@ func (s *Store) verified(ctx context.Context, tx *sql.Tx, user string) error {
 
 // mailOwner returns the account that a secret in a mail belongs to, and locks it.
 func (s *Store) mailOwner(ctx context.Context, tx *sql.Tx, token string, kind account.MailKind, more string) (string, error) {
-	lock := ""
-	if s.db.Dialect() == sqldb.MySQL {
-		lock = " FOR UPDATE"
-	}
 	found, err := column(ctx, tx, `SELECT u.id FROM account_mails m JOIN users u ON u.id = m.user_id AND u.email_key = m.email_key
-		WHERE m.token = ? AND m.kind = ? AND m.expires_at > `+s.db.Now()+more+lock, token, string(kind))
+		WHERE m.token = ? AND m.kind = ? AND m.expires_at > `+s.db.Now()+more+s.forUpdate(), token, string(kind))
 	switch {
 	case err != nil:
 		return "", err

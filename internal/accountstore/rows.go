@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+
+	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 )
 
 // querier is a database or a transaction.
@@ -29,4 +31,12 @@ func list[T any](ctx context.Context, q querier, scan func(scan func(...any) err
 		return nil, err
 	}
 	return all, nil
+}
+
+// forUpdate has a SELECT lock its rows. SQLite has one writer at a time anyway.
+func (s *Store) forUpdate() string {
+	if s.db.Dialect() == sqldb.MySQL {
+		return " FOR UPDATE"
+	}
+	return ""
 }

@@ -13,16 +13,19 @@ import (
 )
 
 // sessionColumns in the order in which scanSession reads them.
-const sessionColumns = "id, user_id, address, agent, created_at, used_at, idle, ends_at"
+const sessionColumns = "id, user_id, address, agent, created_at, used_at, idle, ends_at, proved_at"
 
 func scanSession(scan func(...any) error, more ...any) (account.Session, error) {
 	var a account.Session
-	var created, used, idle, ends int64
-	err := scan(append([]any{&a.ID, &a.User, &a.Address, &a.Agent, &created, &used, &idle, &ends}, more...)...)
+	var created, used, idle, ends, proved int64
+	err := scan(append([]any{&a.ID, &a.User, &a.Address, &a.Agent, &created, &used, &idle, &ends, &proved}, more...)...)
 	if err != nil {
 		return account.Session{}, err
 	}
 	a.Created, a.Used, a.Expires, a.Ends = at(created), at(used), at(min(used+idle, ends)), at(ends)
+	if proved != 0 {
+		a.Proved = at(proved)
+	}
 	return a, nil
 }
 
@@ -59,8 +62,12 @@ func (s *Store) CreateSession(ctx context.Context, n account.NewSession, hash st
 }
 
 func (s *Store) createSession(ctx context.Context, tx *sql.Tx, n account.NewSession) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, user_id, family, token, replaced, rotated_at, idle, address, agent, created_at, used_at, ends_at, ended_at)
-		VALUES (?, ?, ?, ?, '', 0, ?, ?, ?, `+s.db.Now()+", "+s.db.Now()+", "+s.db.Now()+" + ?, 0)",
+	proved := "0"
+	if n.Fresh {
+		proved = s.db.Now()
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, user_id, family, token, replaced, rotated_at, idle, address, agent, created_at, used_at, ends_at, ended_at, proved_at)
+		VALUES (?, ?, ?, ?, '', 0, ?, ?, ?, `+s.db.Now()+", "+s.db.Now()+", "+s.db.Now()+" + ?, 0, "+proved+")",
 		n.ID, n.User, n.Family, n.Token, n.Idle.Microseconds(), n.Address, n.Agent, n.Lifetime.Microseconds())
 	if err != nil {
 		return err
@@ -132,10 +139,6 @@ func (s *Store) KnownAddress(ctx context.Context, email, address string) (bool, 
 // ends the session: [account.ErrReused]. The error is [account.ErrNotFound] if there is
 // no such session or it has ended.
 func (s *Store) Refresh(ctx context.Context, family, token string, next []string, grace time.Duration) (a account.Session, now string, err error) {
-	lock := ""
-	if s.db.Dialect() == sqldb.MySQL {
-		lock = " FOR UPDATE"
-	}
 	reused := false
 	err = s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		reused = false
@@ -143,7 +146,7 @@ func (s *Store) Refresh(ctx context.Context, family, token string, next []string
 		var since int64
 		var err error
 		a, err = scanSession(tx.QueryRowContext(ctx, "SELECT "+sessionColumns+", token, replaced, "+s.db.Now()+
-			" - rotated_at FROM sessions WHERE family = ? AND "+s.live()+lock, family).Scan, &current, &replaced, &since)
+			" - rotated_at FROM sessions WHERE family = ? AND "+s.live()+s.forUpdate(), family).Scan, &current, &replaced, &since)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return account.ErrNotFound
