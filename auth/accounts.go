@@ -20,6 +20,8 @@ var (
 	errCredentials = errors.New("e-mail address and password do not match")
 	errPassword    = errors.New("the password is wrong")
 	errLocked      = errors.New("the account is locked")
+	// errReauthenticate means that there is no password, nor anything in its place.
+	errReauthenticate = errors.New("the user has not shown again who he is")
 )
 
 // inputError says, for users, what is wrong with one input.

@@ -48,7 +48,7 @@ func (s *Service) createKey(ctx context.Context, in *accountapi.KeyInput) (*acco
 	if err != nil {
 		return nil, problemOf(err)
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Password, in.Origin); err != nil {
+	if err := s.confirm(ctx, h, in.Body.Password, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	m, err := s.newMail(account.MailKey, h.account.ID, h.account.Email)
@@ -63,7 +63,7 @@ func (s *Service) createKey(ctx context.Context, in *accountapi.KeyInput) (*acco
 	case errors.Is(err, account.ErrTooMany):
 		return nil, httpapi.NewProblem(http.StatusConflict, "too_many_keys", fmt.Sprintf("There are %d API keys, which is as many as there can be. Revoke one first.", account.MaxAPIKeys))
 	case errors.Is(err, account.ErrConflict):
-		return nil, httpapi.NewProblem(http.StatusConflict, "conflict", "The account has just been changed by somebody else. Try again.")
+		return nil, accountChanged()
 	case err != nil:
 		return nil, problemOf(&storeError{err})
 	}

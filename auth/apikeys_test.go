@@ -181,7 +181,7 @@ func TestAPIKeyRefusals(t *testing.T) {
 		"for ever":         {m{"name": "x", "scopes": read, "expires_in_days": 367, "password": password}, 422, "body.expires_in_days"},
 		"for less":         {m{"name": "x", "scopes": read, "expires_in_days": -1, "password": password}, 422, "body.expires_in_days"},
 		"a wrong password": {m{"name": "x", "scopes": read, "password": "wrong"}, 403, ""},
-		"no password":      {m{"name": "x", "scopes": read}, 422, ""},
+		"no password":      {m{"name": "x", "scopes": read}, 403, "reauthentication_required"},
 	} {
 		if _, a := f.makeKey(raw, c.body); a.status != c.status || !strings.Contains(a.body, c.field) {
 			t.Errorf("%s: %d %s", name, a.status, a.body)

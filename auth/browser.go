@@ -19,6 +19,10 @@ func fromPage(in accountapi.Page) error {
 	if accountapi.SameOrigin(in.FetchSite, in.PageOrigin, in.Host) {
 		return nil
 	}
+	return crossOrigin()
+}
+
+func crossOrigin() *httpapi.Problem {
 	return httpapi.NewProblem(http.StatusForbidden, "cross_origin", "This is for pages of the same origin.")
 }
 

@@ -38,9 +38,11 @@ type Config struct {
 	// Verification is what needs a verified address. Default [VerifyNothing]. Anything
 	// else needs a Mailer.
 	Verification Verification
-	// PublicURL is the gateway's address as users see it, which links in mails begin
-	// with. Needed with a Mailer.
+	// PublicURL is the gateway's address as users see it, which links in mails, and where
+	// providers send browsers back to, begin with. Needed with a Mailer or Providers.
 	PublicURL string
+	// Providers of OpenID Connect that users can sign in with. They need a PublicURL.
+	Providers []Provider
 	// Password says what a hash costs.
 	Password PasswordParams
 	// Hashes is how many are computed at the same time, each in the memory that
@@ -110,6 +112,8 @@ type Accounts interface {
 	MailUser
 	Departer
 	APIKeyKeeper
+	IdentityKeeper
+	SignInKeeper
 	Administrator
 }
 
@@ -207,6 +211,34 @@ type Administrator interface {
 	Audit(ctx context.Context, subject, before string, limit int) ([]account.Act, error)
 }
 
+// IdentityKeeper keeps what links accounts to providers of OpenID Connect.
+type IdentityKeeper interface {
+	// Identity of an issuer and a subject, or [account.ErrNotFound].
+	Identity(ctx context.Context, issuer, subject string) (account.Identity, error)
+	Identities(ctx context.Context, user string) ([]account.Identity, error)
+	// CreateLinked makes an account with an identity; [account.ErrTaken] or
+	// [account.ErrLinked] if another has its address or that.
+	CreateLinked(ctx context.Context, a account.Account, i account.Identity) error
+	// Link links an identity to an account whose address is verified, and tells of it by
+	// a mail. The error may wrap [account.ErrLinked], [account.ErrConflict] or
+	// [account.ErrTooMany].
+	Link(ctx context.Context, i account.Identity, m account.NewMail) error
+	// Unlink takes one away, ends all sessions but one, and tells of it by a mail. The
+	// error may wrap [account.ErrNotFound] or [account.ErrLastWay].
+	Unlink(ctx context.Context, user, id, session string, m account.NewMail) error
+	// SignIn begins a session of the account that has an identity; if it has it no more,
+	// or is locked or gone, the error is [account.ErrConflict].
+	SignIn(ctx context.Context, i account.Identity, n account.NewSession) error
+}
+
+// SignInKeeper keeps sign-ins until the browser comes back.
+type SignInKeeper interface {
+	KeepSignIn(ctx context.Context, id string, sealed []byte, lifetime time.Duration) error
+	// TakeSignIn gives it back, once; [account.ErrNotFound] if there is none.
+	TakeSignIn(ctx context.Context, id string) ([]byte, error)
+	PurgeSignIns(ctx context.Context) error
+}
+
 // APIKeyKeeper keeps the API keys of users.
 type APIKeyKeeper interface {
 	// CreateAPIKey keeps a key of an account of that hash, and tells of it by a mail. The
@@ -287,6 +319,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%d hashes at the same time: want 1 or more", c.Hashes)
 	case c.HashWait < 0:
 		return fmt.Errorf("the wait for a hash is %v", c.HashWait)
+	case len(c.Providers) > 0 && c.PublicURL == "":
+		return errors.New("there is no address for providers to send browsers back to")
 	}
-	return nil
+	return CheckProviders(c.Providers)
 }

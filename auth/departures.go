@@ -3,13 +3,11 @@ package auth
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/accountapi"
-	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
 
 // A deleted account leaves a row, the departure, written with the deletion. Its jobs lie
@@ -34,7 +32,7 @@ func (s *Service) deleteAccount(ctx context.Context, in *accountapi.DeleteInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Password, in.Origin); err != nil {
+	if err := s.confirm(ctx, h, in.Body.Password, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	m, err := s.newMail(account.MailDeleted, "", h.account.Email)
@@ -43,7 +41,7 @@ func (s *Service) deleteAccount(ctx context.Context, in *accountapi.DeleteInput)
 	}
 	switch err := s.accounts.Delete(ctx, h.account.ID, h.account.PasswordHash, m); {
 	case errors.Is(err, account.ErrConflict):
-		return nil, httpapi.NewProblem(http.StatusConflict, "conflict", "The account has just been changed by somebody else. Try again.")
+		return nil, accountChanged()
 	case err != nil:
 		return nil, problemOf(&storeError{err})
 	}

@@ -61,8 +61,8 @@ func TestDeleteAccount(t *testing.T) {
 	id := f.register(email, password)
 	f.register(eve, password)
 	in, other := f.loggedIn(email, password), f.loggedIn(eve, password)
-	for _, wrong := range []string{"", "wrong", password + " "} {
-		if a := f.remove(in.AccessToken, wrong); a.status != 403 || a.code() != "wrong_password" {
+	for wrong, code := range map[string]string{"": "reauthentication_required", "wrong": "wrong_password", password + " ": "wrong_password"} {
+		if a := f.remove(in.AccessToken, wrong); a.status != 403 || a.code() != code {
 			t.Errorf("%q: %d %s", wrong, a.status, a.body)
 		}
 	}

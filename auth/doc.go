@@ -8,6 +8,7 @@
 //	     /v1/auth/sessions       what logins have begun
 //	     /v1/auth/verify, reset  by the secrets in mails; /v1/auth/pages for people
 //	     /v1/auth/keys           API keys of programs
+//	     /v1/auth/oidc           sign-in by providers of OpenID Connect; /v1/auth/identities
 //	POST /v1/auth/token          an API key against an access token
 //	GET  /v1/auth/me             who the token's holder is
 //	GET  /.well-known/jwks.json  the public keys that tokens are verified with

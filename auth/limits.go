@@ -35,6 +35,8 @@ type limitRules struct {
 	pair, address, account throttle.Rule
 	// mail is for what makes accounts and mails, of which nobody needs many.
 	mail throttle.Rule
+	// signIn is for sign-ins by a provider; those that succeed do not count.
+	signIn throttle.Rule
 }
 
 func defaultRules() limitRules {
@@ -43,6 +45,7 @@ func defaultRules() limitRules {
 		address: throttle.Rule{Free: 50, Base: time.Second, Max: time.Minute, Memory: time.Hour},
 		account: throttle.Rule{Free: 100, Base: time.Second, Max: 30 * time.Second, Memory: 24 * time.Hour},
 		mail:    throttle.Rule{Free: 20, Base: 2 * time.Second, Max: 5 * time.Minute, Memory: time.Hour},
+		signIn:  throttle.Rule{Free: 50, Base: time.Second, Max: time.Minute, Memory: time.Hour},
 	}
 }
 

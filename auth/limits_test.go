@@ -16,7 +16,7 @@ import (
 // longRules are the real ones with waits that no test sits out.
 func longRules() *limitRules {
 	rules := defaultRules()
-	for _, r := range []*throttle.Rule{&rules.pair, &rules.address, &rules.account, &rules.mail} {
+	for _, r := range []*throttle.Rule{&rules.pair, &rules.address, &rules.account, &rules.mail, &rules.signIn} {
 		r.Base, r.Max, r.Memory = time.Hour, 2*time.Hour, 4*time.Hour
 	}
 	return &rules

@@ -142,8 +142,8 @@ func (s *Service) compose(m account.Mail) (mail.Message, error) {
 	return mail.Message{ID: m.ID, To: m.To, Subject: subject, Text: text}, nil
 }
 
-// Run sends mails, tells the gateway of accounts that were deleted, and removes what is
-// over, until ctx is done. Any number of processes may do so at the same time.
+// Run sends mails, tells the gateway of accounts that were deleted, asks providers who
+// they are, and removes what is over, until ctx is done. Any number of processes may do so at the same time.
 func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	// Each by itself: neither waits for the other's server.
@@ -161,6 +161,9 @@ func (s *Service) Run(ctx context.Context) error {
 				}
 			}
 		})
+	}
+	for _, p := range s.providers {
+		wg.Go(func() { s.discover(ctx, p) })
 	}
 	wg.Go(func() {
 		for ctx.Err() == nil {
@@ -198,7 +201,7 @@ func (s *Service) sendMails(ctx context.Context) {
 
 // tidy removes what is over.
 func (s *Service) tidy(ctx context.Context) {
-	if err := errors.Join(s.accounts.PurgeSessions(ctx), s.accounts.PurgeMails(ctx)); err != nil && ctx.Err() == nil {
+	if err := errors.Join(s.accounts.PurgeSessions(ctx), s.accounts.PurgeMails(ctx), s.accounts.PurgeSignIns(ctx)); err != nil && ctx.Err() == nil {
 		s.logger.WarnContext(ctx, "what is over could not be removed", "error", err)
 	}
 }

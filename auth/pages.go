@@ -26,6 +26,8 @@ type page struct {
 	// Name. Token goes along, Email and Password ask for one.
 	Form, Name, Token string
 	Email, Password   bool
+	// Link is where to go on, if that is somewhere.
+	Link, LinkText string
 }
 
 // pages serves them. To look at a page changes nothing, for programs look at links in

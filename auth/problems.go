@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/auth/account"
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 )
@@ -53,6 +54,16 @@ func problemOf(err error) *httpapi.Problem {
 	case errors.Is(err, errKey):
 		return httpapi.NewProblem(http.StatusUnauthorized, "key_invalid", "The API key is not valid: it was revoked, has expired, or is none.").
 			WithHeader("WWW-Authenticate", bearerChallenge+`, error="invalid_token"`)
+	case errors.Is(err, errReauthenticate):
+		return httpapi.NewProblem(http.StatusForbidden, "reauthentication_required", "This needs the password, or a fresh sign-in (fresh=true) within the last 5 minutes.")
+	case errors.Is(err, errSignIn):
+		return httpapi.NewProblem(http.StatusForbidden, "sign_in_over", "This sign-in is over: it was used, has expired, or was begun in another browser. Begin again.")
+	case errors.Is(err, errAddress):
+		return httpapi.NewProblem(http.StatusForbidden, "address_not_vouched", "The provider does not say that your e-mail address is yours. Confirm it there, or make an account with a password here.")
+	case errors.Is(err, errExists), errors.Is(err, account.ErrTaken):
+		return httpapi.NewProblem(http.StatusConflict, "account_exists", "Your e-mail address has an account here. Log in with its password, and link this sign-in to it.")
+	case errors.Is(err, errLinked), errors.Is(err, account.ErrLinked):
+		return httpapi.NewProblem(http.StatusConflict, "identity_taken", "This identity is linked to another account.")
 	case errors.Is(err, errLocked):
 		return httpapi.NewProblem(http.StatusForbidden, "account_locked", "This account is locked.")
 	case errors.Is(err, errBusy):
@@ -63,6 +74,15 @@ func problemOf(err error) *httpapi.Problem {
 		return httpapi.Trouble(err)
 	}
 	return httpapi.Internal(err)
+}
+
+func registrationClosed() *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusForbidden, "registration_closed", "Accounts are made by the administrators here.")
+}
+
+// accountChanged says that somebody else was faster.
+func accountChanged() *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusConflict, "conflict", "The account has just been changed by somebody else. Try again.")
 }
 
 func missingToken() *httpapi.Problem {

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
@@ -24,7 +23,7 @@ var (
 // owner, by a mail, learns the difference. What it does is as much in both cases.
 func (s *Service) register(ctx context.Context, in *accountapi.RegisterInput) (*accountapi.Body[accountapi.Registered], error) {
 	if !s.anybody {
-		return nil, httpapi.NewProblem(http.StatusForbidden, "registration_closed", "Accounts are made by the administrators here.")
+		return nil, registrationClosed()
 	}
 	if err := s.mailing(ctx, in.Origin); err != nil {
 		return nil, problemOf(err)

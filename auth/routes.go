@@ -19,6 +19,10 @@ func (s *Service) routes() *http.ServeMux {
 		Sessions: s.sessions, EndSession: s.endSession, EndOtherSessions: s.endOtherSessions,
 		CreateKey: s.createKey, Keys: s.listKeys, RevokeKey: s.revokeKey, ExchangeKey: s.exchangeKey,
 		BrowserLogin: s.browserLogin, BrowserRefresh: s.browserRefresh, BrowserLogout: s.browserLogout,
+		SignIn: accountapi.SignInHandlers{
+			Providers: s.listProviders, Start: s.startSignIn, Callback: s.signInCallback, Exchange: s.exchangeCode,
+			Link: s.startLink, Identities: s.listIdentities, Unlink: s.unlink,
+		},
 		Users: s.listUsers, Lock: s.lockUser, Unlock: s.unlockUser, LogoutUser: s.logoutUser, ResetUser: s.resetUser, SetQuota: s.setQuota, Audit: s.listAudit,
 		KeySet: s.jwks, BasicLogin: s.basicLogin, Validate: s.validate,
 	})

@@ -39,6 +39,8 @@ type Service struct {
 	publicURL    string
 	verification Verification
 
+	providers []*provider
+
 	mailsWoken, departuresWoken chan struct{}
 }
 
@@ -71,6 +73,9 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},
 	}
 	s.signer = &signer{keys: s.keys, verification: cfg.Verification, issuer: cfg.Issuer, audience: cfg.Audience, lifetime: cfg.TokenLifetime, now: cfg.now}
+	for _, p := range cfg.Providers {
+		s.providers = append(s.providers, s.newProvider(p))
+	}
 	var err error
 	if s.hasher, err = newHasher(cfg); err != nil {
 		return nil, fmt.Errorf("auth: %w", err)

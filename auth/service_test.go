@@ -89,7 +89,7 @@ func TestStory(t *testing.T) {
 	a = f.do("GET", "/v1/auth/me", "", bearer(in.AccessToken))
 	var who accountapi.Me
 	a.decode(t, &who)
-	if diff := cmp.Diff(accountapi.Me{ID: kept.ID, Email: email, Roles: []string{"user"}}, who); a.status != http.StatusOK || diff != "" {
+	if diff := cmp.Diff(accountapi.Me{ID: kept.ID, Email: email, Roles: []string{"user"}, Password: true}, who); a.status != http.StatusOK || diff != "" {
 		t.Errorf("%d %s", a.status, diff)
 	}
 }
@@ -321,7 +321,7 @@ func TestHealthAndOpenAPI(t *testing.T) {
 			}
 		}
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 29 {
+	if !strings.HasPrefix(doc.OpenAPI, "3.1") || len(doc.Paths) != 36 {
 		t.Errorf("OpenAPI %s with %d paths", doc.OpenAPI, len(doc.Paths))
 	}
 	if doc.Paths["/v1/auth/me"]["get"].Security == nil {

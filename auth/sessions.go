@@ -214,6 +214,8 @@ func (s *Service) logout(ctx context.Context, in *accountapi.Body[accountapi.Ref
 type holder struct {
 	account account.Account
 	session string
+	// proved is when he has shown to a provider who he is; zero if he has not.
+	proved time.Time
 }
 
 // holder lets in who has an access token for his account, in a session that goes on.
@@ -241,7 +243,7 @@ func (s *Service) holder(ctx context.Context, header string) (holder, error) {
 	if err != nil {
 		return holder{}, problemOf(err)
 	}
-	return holder{a, session.ID}, nil
+	return holder{a, session.ID, session.Proved}, nil
 }
 
 func (s *Service) me(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Me], error) {
@@ -249,7 +251,7 @@ func (s *Service) me(ctx context.Context, in *accountapi.Authorization) (*accoun
 	if err != nil {
 		return nil, err
 	}
-	return &accountapi.Body[accountapi.Me]{Body: accountapi.Me{ID: h.account.ID, Email: h.account.Email, Verified: !h.account.Verified.IsZero(), Roles: rolesOf(h.account)}}, nil
+	return &accountapi.Body[accountapi.Me]{Body: accountapi.Me{ID: h.account.ID, Email: h.account.Email, Verified: !h.account.Verified.IsZero(), Roles: rolesOf(h.account), Password: h.account.PasswordHash != ""}}, nil
 }
 
 func (s *Service) sessions(ctx context.Context, in *accountapi.Authorization) (*accountapi.Body[accountapi.Sessions], error) {
@@ -296,13 +298,20 @@ func (s *Service) endOtherSessions(ctx context.Context, in *accountapi.Authoriza
 }
 
 // confirm checks the password of who is logged in, before what must not be done by
-// somebody who has found a session open. It has the limits of a login.
-func (s *Service) confirm(ctx context.Context, a account.Account, password string, from accountapi.Origin) error {
-	g, err := s.guess(ctx, a.Email, from)
+// somebody who has found a session open. It has the limits of a login. Without a password
+// it does that a provider has asked just now who he is: not every account has one.
+func (s *Service) confirm(ctx context.Context, h holder, password string, from accountapi.Origin) error {
+	if password == "" {
+		if !h.proved.IsZero() && time.Since(h.proved) < freshFor {
+			return nil
+		}
+		return errReauthenticate
+	}
+	g, err := s.guess(ctx, h.account.Email, from)
 	if err != nil {
 		return err
 	}
-	ok, _, err := s.hasher.check(ctx, normal(password), a.PasswordHash)
+	ok, _, err := s.hasher.check(ctx, normal(password), h.account.PasswordHash)
 	if err == nil && !ok {
 		err = errPassword
 	}
@@ -316,7 +325,7 @@ func (s *Service) changePassword(ctx context.Context, in *accountapi.ChangeInput
 	if err != nil {
 		return nil, err
 	}
-	if err := s.confirm(ctx, h.account, in.Body.Current, in.Origin); err != nil {
+	if err := s.confirm(ctx, h, in.Body.Current, in.Origin); err != nil {
 		return nil, problemOf(err)
 	}
 	password, err := newPassword("new_password", in.Body.New, h.account.Email)
@@ -337,7 +346,7 @@ func (s *Service) changePassword(ctx context.Context, in *accountapi.ChangeInput
 	}
 	switch err := s.accounts.ChangePassword(ctx, h.account.ID, h.account.PasswordHash, hash, n, m); {
 	case errors.Is(err, account.ErrConflict):
-		return nil, httpapi.NewProblem(409, "conflict", "The account has just been changed by somebody else. Try again.")
+		return nil, accountChanged()
 	case err != nil:
 		return nil, problemOf(&storeError{err})
 	}

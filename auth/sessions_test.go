@@ -290,7 +290,7 @@ func TestChangePassword(t *testing.T) {
 		status         int
 		code           string
 	}{
-		{"wrong", other, 403, "wrong_password"}, {"", other, 403, "wrong_password"},
+		{"wrong", other, 403, "wrong_password"}, {"", other, 403, "reauthentication_required"},
 		{password, "short", 422, "invalid_input"}, {password, "password1", 422, "invalid_input"}, {password, "ada.lovelace1", 422, "invalid_input"},
 	} {
 		if a := change(here.AccessToken, c.current, c.fresh); a.status != c.status || a.code() != c.code || c.status == 422 && !strings.Contains(a.body, "body.new_password") {

@@ -21,11 +21,17 @@ func (g *Gateway) browsers(next http.Handler) http.Handler {
 			w.Header().Set("Strict-Transport-Security", hsts)
 		}
 		cookie, err := r.Cookie(accountapi.AccessCookie)
+		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if safe && strings.HasPrefix(r.URL.Path, accountapi.OIDCPath+"/") {
+			// The browser comes from another site, from a provider, and what answers it does
+			// not ask who is logged in.
+			next.ServeHTTP(w, r)
+			return
+		}
 		if err != nil || r.Header.Get("Authorization") != "" || r.URL.Path == accountapi.BrowserPath || strings.HasPrefix(r.URL.Path, accountapi.BrowserPath+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}
-		safe := r.Method == http.MethodGet || r.Method == http.MethodHead
 		site := r.Header.Get("Sec-Fetch-Site")
 		if !safe && !accountapi.SameOrigin(site, r.Header.Get("Origin"), r.Host) || safe && site == "cross-site" {
 			httpapi.NewProblem(http.StatusForbidden, "cross_origin", "A page of another origin has caused this request.").Write(w, r)

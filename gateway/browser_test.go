@@ -112,7 +112,8 @@ func TestProxyCookies(t *testing.T) {
 	t.Cleanup(auth.Close)
 	r := newRig(t, func(c *gateway.Config) { c.AuthURL, c.TLS = auth.URL, true })
 	host := strings.TrimPrefix(r.url, "http://")
-	cookies := accountapi.AccessCookie + "=alice; " + accountapi.RefreshCookie + "=refresh; other=1"
+	cookies := accountapi.AccessCookie + "=alice; " + accountapi.RefreshCookie + "=refresh; other=1; " + accountapi.SignInCookie + "=sign-in"
+	signIn := accountapi.SignInCookie + "=sign-in"
 	for _, c := range []struct{ method, path, site, want string }{
 		{"GET", "/v1/auth/me", "same-origin", "Bearer alice||" + host},
 		{"POST", "/v1/auth/password", "same-origin", "Bearer alice||" + host},
@@ -120,6 +121,12 @@ func TestProxyCookies(t *testing.T) {
 		{"GET", "/v1/auth/me", "cross-site", ""},
 		{"POST", "/v1/auth/browser/refresh", "same-origin", "|" + cookies + "|" + host},
 		{"POST", "/v1/auth/browser/refresh", "cross-site", "|" + cookies + "|" + host}, // which auth refuses
+		// A provider sends browsers back from its site, with all cookies where the way began
+		// on a page of ours.
+		{"GET", "/v1/auth/oidc/x/callback?code=1", "cross-site", "|" + signIn + "|" + host},
+		{"GET", "/v1/auth/oidc/x/start", "same-origin", "|" + signIn + "|" + host},
+		{"POST", "/v1/auth/oidc/x/link", "same-origin", "Bearer alice|" + signIn + "|" + host},
+		{"POST", "/v1/auth/oidc/x/link", "cross-site", ""},
 	} {
 		req := r.request(t, c.method, c.path, "", nil)
 		req.Header.Set("Cookie", cookies)

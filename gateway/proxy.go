@@ -49,6 +49,9 @@ func newAuthProxy(target *url.URL, transport http.RoundTripper, trusted []netip.
 			if !strings.HasPrefix(r.In.URL.Path, accountapi.BrowserPath+"/") {
 				r.Out.Header.Del("Cookie") // nobody else there reads any
 			}
+			if cookie, err := r.In.Cookie(accountapi.SignInCookie); err == nil && strings.HasPrefix(r.In.URL.Path, accountapi.OIDCPath+"/") {
+				r.Out.Header.Set("Cookie", cookie.Name+"="+cookie.Value) // but this, which is for there
+			}
 		},
 		ModifyResponse: func(r *http.Response) error {
 			// These are ours already; the rest is as the auth service has it.

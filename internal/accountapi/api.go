@@ -38,6 +38,7 @@ type Handlers struct {
 	BrowserLogin     func(context.Context, *BrowserLoginInput) (*CookieOutput, error)
 	BrowserRefresh   func(context.Context, *BrowserInput) (*CookieOutput, error)
 	BrowserLogout    func(context.Context, *BrowserInput) (*NoCookies, error)
+	SignIn           SignInHandlers
 	Users            func(context.Context, *UsersInput) (*Body[Users], error)
 	Lock             func(context.Context, *LockInput) (*struct{}, error)
 	Unlock           func(context.Context, *UserInput) (*struct{}, error)
@@ -115,7 +116,7 @@ func Register(api huma.API, h Handlers) {
 	huma.Register(api, huma.Operation{
 		OperationID: "change-password", Method: http.MethodPost, Path: "/v1/auth/password",
 		Summary: "Change the password", MaxBodyBytes: maxBody, Security: bearer,
-		Description: "Ends all sessions of the user; the answer begins a new one, as a login does. The problem's code is wrong_password if the current one is.",
+		Description: "Ends all sessions of the user; the answer begins a new one, as a login does. The problem's code is wrong_password if the current one is, and reauthentication_required if it is missing.",
 		Errors:      []int{400, 401, 403, 409, 413, 415, 422, 429, 503, 507},
 	}, h.ChangePassword)
 	huma.Register(api, huma.Operation{
@@ -161,6 +162,7 @@ func Register(api huma.API, h Handlers) {
 		Description: "The gateway does this itself for whoever sends it an API key; programs need not.",
 	}, h.ExchangeKey)
 	registerBrowser(api, h)
+	registerSignIn(api, h.SignIn, bearer)
 	registerAdmin(api, h, bearer)
 	huma.Register(api, huma.Operation{
 		OperationID: "jwks", Method: http.MethodGet, Path: "/.well-known/jwks.json",

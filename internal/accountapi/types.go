@@ -55,15 +55,15 @@ type RefreshBody struct {
 	RefreshToken string `json:"refresh_token" doc:"The last one that was answered"`
 }
 
-// ChangeBody changes a password.
+// ChangeBody changes a password, or sets the first one.
 type ChangeBody struct {
-	Current string `json:"current_password" doc:"The password as it is"`
+	Current string `json:"current_password,omitempty" doc:"The password as it is. Who has none leaves it out, after a fresh sign-in"`
 	New     string `json:"new_password" doc:"The password as it is to be, under the rules of the registration"`
 }
 
 // DeleteBody deletes an account.
 type DeleteBody struct {
-	Password string `json:"password" doc:"The account's password"`
+	Password string `json:"password,omitempty" doc:"The account's password; not needed within 5 minutes of a fresh sign-in"`
 }
 
 // KeyBody makes an API key.
@@ -71,7 +71,7 @@ type KeyBody struct {
 	Name     string   `json:"name" doc:"What it is for, for yourself; 1 to 100 characters"`
 	Scopes   []string `json:"scopes" nullable:"false" doc:"What it is good for: jobs:read, jobs:write, admin"`
 	Days     int      `json:"expires_in_days,omitempty" minimum:"1" maximum:"366" default:"90" doc:"When it expires"`
-	Password string   `json:"password" doc:"The account's password"`
+	Password string   `json:"password,omitempty" doc:"The account's password; not needed within 5 minutes of a fresh sign-in"`
 }
 
 // Key is an API key without its secret.
@@ -174,6 +174,7 @@ type Me struct {
 	// Verified as in OpenID Connect.
 	Verified bool     `json:"email_verified" doc:"Whether its owner has confirmed the address by a mail"`
 	Roles    []string `json:"roles" nullable:"false" doc:"What its user may be: user, admin"`
+	Password bool     `json:"has_password" doc:"Whether a password opens the account"`
 }
 
 // Validated is what a token says, in the names of JWT, and in those that clients of

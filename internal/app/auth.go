@@ -32,6 +32,7 @@ type AuthFlags struct {
 	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
 	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
 	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login. The same for all auth processes."`
+	OIDCFlags
 }
 
 // Check returns the settings of the service, without those that other flags make.
@@ -45,7 +46,7 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	return auth.Config{
 		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime,
 		SessionLifetime: c.SessionLifetime, SessionIdle: c.SessionIdle, RegistrationClosed: c.Registration == "closed",
-		Verification: auth.Verification(c.Verification),
+		Verification: auth.Verification(c.Verification), Providers: c.OIDCFlags.Check(f, c.Registration == "closed"),
 	}
 }
 
@@ -93,7 +94,7 @@ func (c *authHealthCmd) Run(ctx context.Context, std *Std) error {
 
 type authCmd struct {
 	authListen
-	PublicURL  string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails. Needed with a mail server."`
+	PublicURL  string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The gateway's address as users see it, for links in mails and the way back from providers of OpenID Connect. Needed with either."`
 	GatewayURL string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_GATEWAY_URL" help:"A gateway, which is told of accounts that were deleted. Default: the public URL."`
 	HealthFlags
 	AuthKeyFlags
@@ -153,6 +154,8 @@ func (c *authCmd) mailer(f *Faults) auth.Mailer {
 		CheckPublicURL(f, c.PublicURL)
 	case c.SMTP != "":
 		f.Add("public-url", "is not set, but there is a mail server")
+	case c.OIDC != "" || c.OIDCFile != "":
+		f.Add("public-url", "is not set, but there are providers of OpenID Connect")
 	}
 	if sender == nil {
 		return nil // and no interface around it

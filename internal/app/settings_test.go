@@ -68,6 +68,7 @@ func TestWrongSettings(t *testing.T) {
 	gateway := settings("database", "redis", "bucket", "links", "auth-url")
 	notifier := settings("database", "redis", "links", "mail")
 	authArgs := append(settings("database"), "--auth-key-file="+key)
+	oidcArgs := append(slices.Clone(authArgs), "--public-url=https://mp3.example.org", "--oidc=[]")
 	for _, c := range []struct {
 		grammar any
 		args    []string
@@ -118,6 +119,19 @@ func TestWrongSettings(t *testing.T) {
 		{&AuthCLI{}, authArgs, "--gateway-url=gateway:8080", []string{"--gateway-url (MP3LATHE_GATEWAY_URL) is \"gateway:8080\": want one such as http://gateway:8080"}},
 		{&AuthCLI{}, authArgs, "--verification=jobs", []string{"--smtp (MP3LATHE_SMTP) is not set"}},
 		{&AuthCLI{}, authArgs, "--public-url=x", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong"}},
+		{&AuthCLI{}, oidcArgs, "--public-url=", []string{"--public-url (MP3LATHE_PUBLIC_URL) is not set, but there are providers of OpenID Connect"}},
+		{&AuthCLI{}, oidcArgs, "--oidc={}", []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"secret0815`, []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers: it ends too early"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"client_secret":["secret0815"]}]`, []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers: client_secret is to be of another type"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"secret":"secret0815"}]`, []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers: unknown field \"secret\""}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[]secret0815`, []string{"--oidc (MP3LATHE_OIDC) has more behind the JSON array"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"x","issuer":"http://id.example.org","client_id":"y"}]`, []string{"--oidc (MP3LATHE_OIDC) is wrong: provider x: issuer: \"http://id.example.org\" must begin with https://"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"x","issuer":"https://id.example.org"}]`, []string{"--oidc (MP3LATHE_OIDC) is wrong: provider x has no client ID"}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"x","issuer":"https://id.example.org","client_id":"y","client_secret":"secret0815","client_secret_file":"/nowhere"}]`, []string{
+			`--oidc (MP3LATHE_OIDC) is wrong: provider "x": client_secret and client_secret_file are both set: one is enough`}},
+		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"x","issuer":"https://id.example.org","client_id":"y","client_secret_file":"/nowhere","link":"always","registration":"no"}]`, []string{
+			`--oidc (MP3LATHE_OIDC) names a file that cannot be read: /nowhere: no such file`, `is wrong: provider "x": there is no secret in /nowhere`,
+			`--oidc (MP3LATHE_OIDC) is wrong: provider "x": link is "always": want never or verified`, `registration is "no": want open or closed`}},
 		{&AuthCLI{}, authArgs, "--session-idle=721h", []string{"--session-idle (MP3LATHE_SESSION_IDLE) is 721h: want 15m to 720h"}},
 		{&AuthCLI{}, authArgs, "--auth-key-file=" + short, []string{"--auth-key (MP3LATHE_AUTH_KEY) is wrong: key 1 has 9 bytes; want at least 32"}},
 		{&AuthCLI{}, authArgs, "--auth-key-file=/nowhere", []string{"--auth-key-file (MP3LATHE_AUTH_KEY_FILE) names a file that cannot be read: /nowhere: no such file"}},

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -140,6 +141,10 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
 }
+
+// Note is for handlers that answer in another form than p: it gives p the URN of the
+// request, and the log p.
+func (p *Problem) Note(ctx context.Context) { note(ctx, p) }
 
 // codes are those of problems that huma finds by itself.
 var codes = map[int]string{

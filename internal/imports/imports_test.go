@@ -166,6 +166,13 @@ var rules = []struct {
 		[2]string{internal + "/jobstore", "modernc.org/sqlite"},
 	},
 	{
+		func(p, imp string) bool {
+			return within(imp, "github.com/coreos/go-oidc", "golang.org/x/oauth2", "github.com/go-jose/go-jose") && p != module+"/auth/openid"
+		},
+		"only auth/openid does, so that what is believed of a provider is checked in one place",
+		[2]string{module + "/auth", "github.com/coreos/go-oidc/v3/oidc"},
+	},
+	{
 		func(p, imp string) bool { return within(imp, testserver) && !within(p, module+"/bench") },
 		"it starts servers for tests and benches",
 		[2]string{internal + "/app", testserver},
