@@ -17,11 +17,10 @@ set -euo pipefail
 avcodec_major=61
 libraries="libavcodec libavdevice libavfilter libavformat libswresample libswscale libavutil"
 
-cache=${MP3LATHE_CACHE:-${XDG_CACHE_HOME:-${HOME:?is not set, so name a folder with MP3LATHE_CACHE}/.cache}/mp3lathe}
+# shellcheck source=scripts/cache.sh
+. "$root/scripts/cache.sh"
 case $cache in
 /*[[:space:]\'\"\$]*) die "the cache folder '$cache' has a character in its name that FFmpeg's build cannot handle; set MP3LATHE_CACHE to a folder without spaces and quotes" ;;
-/*) ;;
-*) die "the cache folder '$cache' must be an absolute path; check MP3LATHE_CACHE" ;;
 esac
 work=$cache/work
 log=$cache/libav.log

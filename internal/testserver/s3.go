@@ -7,10 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -29,7 +27,7 @@ type S3Server struct {
 
 // S3 starts versitygw, which scripts/versitygw.sh has built.
 func S3(ctx context.Context) (*S3Server, error) {
-	binary, err := versitygw(ctx)
+	binary, err := built(ctx, "versitygw.sh")
 	if err != nil {
 		return nil, err
 	}
@@ -106,40 +104,4 @@ func (s *S3Server) NewBucket(_ context.Context, name string) (string, error) {
 // Stop ends the server and removes its files.
 func (s *S3Server) Stop() error {
 	return errors.Join(s.process.stop(syscall.SIGTERM), os.RemoveAll(s.process.dir))
-}
-
-// versitygw finds the program in the cache.
-func versitygw(ctx context.Context) (string, error) {
-	script, err := findScript("versitygw.sh")
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, script, "path").Output()
-	if err != nil {
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && len(exit.Stderr) > 0 {
-			err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
-		}
-		return "", fmt.Errorf("there is no S3 server for the tests, run: make test-setup (%w)", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
-// findScript looks for scripts/name in the folder of the test and those above.
-func findScript(name string) (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		path := filepath.Join(dir, "scripts", name)
-		if _, err := os.Stat(path); err == nil {
-			return path, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("no scripts/" + name + " in the working folder or above it")
-		}
-		dir = parent
-	}
 }
