@@ -65,6 +65,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 	@scripts/deps.sh --test
 	@scripts/libav.sh build >/dev/null
 	@scripts/versitygw.sh build >/dev/null
+	@scripts/ferretdb.sh build >/dev/null
 
 .PHONY: test
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
@@ -83,6 +84,7 @@ lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scrip
 	@for script in scripts/*.sh deploy/*.sh scripts/pkg-config .ci/run; do bash -n "$$script" || exit 1; done
 	$(WITH_LIBAV) go vet ./...
 	$(WITH_LIBAV) go run $(STATICCHECK) ./...
+	cd scripts/ferretdb && go vet ./...
 
 .PHONY: fuzz
 fuzz: ## Run mutants and the fuzz targets under sanitizers, FUZZTIME (5m) in all (SEED=n, INPUT=file)
@@ -157,7 +159,8 @@ clean: ## Remove what was built in this folder
 	@rm -rf bin build
 
 .PHONY: distclean
-distclean: clean ## Also remove the cache with the FFmpeg libraries, their source and the S3 server
+distclean: clean ## Also remove the cache with the FFmpeg libraries, their source and the servers of the tests
 	@rm -f .env
 	@scripts/versitygw.sh clean
+	@scripts/ferretdb.sh clean
 	@scripts/libav.sh clean
