@@ -121,7 +121,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		if err := p.OpenAccounts(ctx, url); err != nil {
 			return err
 		}
-		if p.DB.Newer() {
+		if p.Newer {
 			return fmt.Errorf("the data in %s are of a newer mp3lathe than this one (%s); use that, or another folder with --data", d.dir, currentVersions().Version)
 		}
 		return nil

@@ -260,7 +260,7 @@ func CreateUser(ctx context.Context, url, email, password, role string) (made st
 		case err != nil:
 			return errors.New(strings.TrimPrefix(Plain(err), "create a user: "))
 		}
-		made = fmt.Sprintf("%s has an account now (%s) in %s", email, role, p.DB)
+		made = fmt.Sprintf("%s has an account now (%s) in %s", email, role, p.Database)
 		return nil
 	})
 }
@@ -283,7 +283,7 @@ type AuthParts struct {
 
 // NewAuth makes the auth service on the open database, which has tables of accounts.
 func (p *Parts) NewAuth(cfg auth.Config, with AuthParts) (*auth.Service, error) {
-	checks := map[string]httpapi.Check{"database": p.DB.PingContext}
+	checks := map[string]httpapi.Check{"database": p.ping}
 	deps := auth.Deps{Accounts: accountstore.New(p.DB), Checks: checks, Logger: p.Log, Metrics: p.Metrics()}
 	if with.Mailer != nil {
 		var err error

@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
+	"github.com/mp3lathe/mp3lathe/internal/mongodb"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
@@ -42,6 +45,27 @@ type DatabaseFlags struct {
 func (c *DatabaseFlags) Check(f *Faults) string {
 	url := f.Secret("database", c.Database, c.DatabaseFile)
 	if url != "" {
+		f.Wrong("database", sqldb.CheckURL(url))
+	}
+	return url
+}
+
+// JobsFlags name the database of jobs, which need not be SQL.
+type JobsFlags struct {
+	Database     string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_DATABASE" secret:"" help:"Database of jobs: mysql://user:password@host:3306/name, sqlite:/path/to/file.db, or mongodb://user:password@host:27017/name."`
+	DatabaseFile string `group:"Parts:" placeholder:"FILE" env:"MP3LATHE_DATABASE_FILE" help:"File that holds the URL, instead."`
+}
+
+// Check returns the URL of the database.
+func (c *JobsFlags) Check(f *Faults) string {
+	url := f.Secret("database", c.Database, c.DatabaseFile)
+	switch {
+	case url == "":
+	case mongodb.IsURL(url):
+		f.Wrong("database", mongodb.CheckURL(url))
+	case !strings.HasPrefix(url, "mysql://") && !strings.HasPrefix(url, "sqlite:"):
+		f.Wrong("database", errors.New(`the database's URL must start with "mysql://", "sqlite:" or "mongodb://"`))
+	default:
 		f.Wrong("database", sqldb.CheckURL(url))
 	}
 	return url

@@ -14,7 +14,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
-	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/link"
 	"github.com/mp3lathe/mp3lathe/internal/metrics"
 	"github.com/mp3lathe/mp3lathe/internal/rate"
@@ -57,8 +57,8 @@ func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
 	f.Time("upload-idle", c.UploadIdle, time.Second, Long)
 	f.Number("short-bytes", c.ShortBytes, 0, math.MaxInt64)
 	f.Time("short-length", c.ShortLength, 0, Long)
-	f.Number("bulk-after", int64(c.BulkAfter), 0, jobstore.MaxList-1)
-	f.Number("quota-jobs", int64(c.QuotaJobs), 0, jobstore.MaxWaiting)
+	f.Number("bulk-after", int64(c.BulkAfter), 0, jobs.MaxList-1)
+	f.Number("quota-jobs", int64(c.QuotaJobs), 0, jobs.MaxWaiting)
 	f.Number("quota-daily", c.QuotaDaily, 0, math.MaxInt64)
 	f.Number("quota-stored", c.QuotaStored, 0, math.MaxInt64)
 	f.Number("rate-user", int64(c.RateUser), 0, maxRate)
@@ -125,7 +125,7 @@ type gatewayCmd struct {
 	LinkFlags
 	GatewayFlags
 	TurnFlags
-	DatabaseFlags
+	JobsFlags
 	RedisFlags
 	BucketFlags
 	LogFlags
@@ -141,7 +141,7 @@ func (c *gatewayCmd) Run(ctx context.Context, std *Std) error {
 	settings.Version, settings.PublicURL = std.Version, c.PublicURL
 	settings.Links = c.LinkFlags.Check(&f)
 	settings.AuthURL = c.authURL(&f)
-	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
+	database, bucket, redis := c.JobsFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ type notifierCmd struct {
 	NotifierFlags
 	LinkFlags
 	MailFlags
-	DatabaseFlags
+	JobsFlags
 	RedisFlags
 	LogFlags
 }
@@ -64,7 +64,7 @@ func (c *notifierCmd) Run(ctx context.Context, std *Std) error {
 	settings.Health = c.HealthFlags.Check(&f)
 	settings.Links = c.LinkFlags.Check(&f)
 	settings.Mailer = c.MailFlags.Check(&f, true)
-	database, redis := c.DatabaseFlags.Check(&f), c.RedisFlags.Check(&f)
+	database, redis := c.JobsFlags.Check(&f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}

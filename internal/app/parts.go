@@ -20,8 +20,11 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/events"
 	"github.com/mp3lathe/mp3lathe/internal/fair"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/jobstore/mongo"
 	"github.com/mp3lathe/mp3lathe/internal/metrics"
+	"github.com/mp3lathe/mp3lathe/internal/mongodb"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
@@ -30,11 +33,16 @@ import (
 
 // Parts are what the services work with. A service needs some of them only.
 type Parts struct {
-	Log  *slog.Logger
+	Log *slog.Logger
+	// Database names the open one, without its password.
+	Database string
+	// Newer reports that its tables are of a newer version than this program.
+	Newer bool
+	// DB is the database, if it is SQL.
 	DB   *sqldb.DB
-	Jobs *jobstore.Store
+	Jobs jobs.Store
 	// Departed are the owners whose jobs are to be removed.
-	Departed *departed.Store
+	Departed jobs.Departures
 	Bucket   *objstore.Bucket
 	// Redis is what Queue and Hints are connected to.
 	Redis redisconn.Address
@@ -46,6 +54,7 @@ type Parts struct {
 
 	metrics     *prometheus.Registry
 	metricsOnce sync.Once
+	ping        httpapi.Check // of the database
 	closers     []func() error
 }
 
@@ -69,6 +78,9 @@ func (p *Parts) Open(ctx context.Context, database string, bucket BucketPlace, r
 
 // OpenDB opens the database of a URL and brings its tables of jobs up to date.
 func (p *Parts) OpenDB(ctx context.Context, url string) error {
+	if mongodb.IsURL(url) {
+		return p.openMongoDB(ctx, url)
+	}
 	if err := p.openDB(ctx, url, jobstore.Migrate); err != nil {
 		return err
 	}
@@ -87,7 +99,7 @@ func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Con
 		if err != nil {
 			return Explain("the database cannot be used", err)
 		}
-		p.DB = db
+		p.DB, p.Database, p.ping = db, db.String(), db.PingContext
 		p.closers = append(p.closers, db.Close)
 		p.Metrics().MustRegister(collectors.NewDBStatsCollector(db.DB, "main"))
 		if relaxed := db.Relaxed(); relaxed != db {
@@ -97,11 +109,34 @@ func (p *Parts) openDB(ctx context.Context, url string, migrate func(context.Con
 	if err := migrate(ctx, p.DB); err != nil {
 		return Explain("the tables of the database cannot be brought up to date", err)
 	}
-	if p.DB.Newer() && p.Log != nil {
+	p.migrated(p.DB.Newer())
+	return nil
+}
+
+// openMongoDB is [Parts.OpenDB] for MongoDB.
+func (p *Parts) openMongoDB(ctx context.Context, url string) error {
+	db, err := mongodb.Open(ctx, url)
+	if err != nil {
+		return Explain("the database cannot be used", err)
+	}
+	p.Database, p.ping = db.String(), db.Ping
+	p.closers = append(p.closers, db.Close)
+	newer, err := mongo.Migrate(ctx, db)
+	if err != nil {
+		return Explain("the tables of the database cannot be brought up to date", err)
+	}
+	p.migrated(newer)
+	p.Jobs, p.Departed = mongo.New(db), mongo.NewDepartures(db)
+	return nil
+}
+
+// migrated notes whether tables are newer than this program.
+func (p *Parts) migrated(newer bool) {
+	p.Newer = newer
+	if newer && p.Log != nil {
 		// As when the programs of a fleet are replaced one after the other.
 		p.Log.Warn("the tables of the database are of a newer version than this program")
 	}
-	return nil
 }
 
 // OpenBucket opens the bucket.
@@ -150,8 +185,8 @@ func (p *Parts) Close() error {
 // Checks of /readyz for the parts that are open.
 func (p *Parts) Checks() map[string]httpapi.Check {
 	checks := map[string]httpapi.Check{}
-	if p.DB != nil {
-		checks["database"] = p.DB.PingContext
+	if p.ping != nil {
+		checks["database"] = p.ping
 	}
 	if p.Bucket != nil {
 		checks["bucket"] = p.Bucket.Ping

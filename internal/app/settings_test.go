@@ -95,7 +95,10 @@ func TestWrongSettings(t *testing.T) {
 		{&GatewayCLI{}, gateway, "--public-url=mp3.example.org", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong: public URL \"mp3.example.org\": want one such as"}},
 		{&GatewayCLI{}, gateway, "--public-url=mp3.example.org --link-key=secret0815", []string{
 			"--public-url (MP3LATHE_PUBLIC_URL) is wrong", "--link-key (MP3LATHE_LINK_KEY) is wrong: key 1 has 10 bytes; want at least 32"}},
-		{&GatewayCLI{}, gateway, "--database=postgres://u:secret0815@h/x", []string{"--database (MP3LATHE_DATABASE) is wrong: the database's URL must start with \"mysql://\" or \"sqlite:\""}},
+		{&GatewayCLI{}, gateway, "--database=postgres://u:secret0815@h/x", []string{"--database (MP3LATHE_DATABASE) is wrong: the database's URL must start with \"mysql://\", \"sqlite:\" or \"mongodb://\""}},
+		{&GatewayCLI{}, gateway, "--database=mongodb://u:secret0815@h", []string{"--database (MP3LATHE_DATABASE) is wrong: the URL names no database: want mongodb://host/name"}},
+		{&NotifierCLI{}, notifier, "--database=mongodb+srv://u:secret0815@h:1/x", []string{"--database (MP3LATHE_DATABASE) is wrong: a mongodb+srv URL names one host, without a port"}},
+		{&AuthCLI{}, authArgs, "--database=mongodb://u:secret0815@h/x", []string{"--database (MP3LATHE_DATABASE) is wrong: the database's URL must start with \"mysql://\" or \"sqlite:\""}},
 		{&GatewayCLI{}, gateway, "--database=mysql://u:secret0815@h", []string{"--database (MP3LATHE_DATABASE) is wrong: the MySQL URL names no database"}},
 		{&GatewayCLI{}, gateway, "--database=sqlite:", []string{"--database (MP3LATHE_DATABASE) is wrong: the SQLite URL names no file"}},
 		{&GatewayCLI{}, gateway, "--redis=:secret0815@127.0.0.1", []string{"--redis (MP3LATHE_REDIS) is wrong: the URL of Redis is not one"}},
@@ -325,6 +328,7 @@ func TestUnusableParts(t *testing.T) {
 	folder := "--bucket=file://" + filepath.Join(dir, "bucket")
 	for _, c := range []struct{ flags, want string }{
 		{"--database=mysql://u:geheim@" + closed.Addr().String() + "/x", "the database cannot be used: open mysql://u@" + closed.Addr().String() + "/x: dial tcp"},
+		{"--database=mongodb://u:geheim@" + closed.Addr().String() + "/x?serverSelectionTimeoutMS=200", "the database cannot be used: open mongodb://u@" + closed.Addr().String() + "/x: "},
 		{"--database=sqlite:/nowhere/x.db", "the database cannot be used: open /nowhere/x.db: no such file or directory\n"},
 		{"--database=sqlite:" + dir, "the database cannot be used: open sqlite:" + dir + ": "},
 		{"--database=sqlite:" + text, "the database cannot be used: open sqlite:" + text + ": file is not a database"},

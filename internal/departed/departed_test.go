@@ -1,6 +1,7 @@
 package departed
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,21 +10,29 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
+	"github.com/mp3lathe/mp3lathe/internal/jobstore/mongo"
+	"github.com/mp3lathe/mp3lathe/internal/mongodb"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
 
-// mariadb is started once for all tests.
-var mariadb *testserver.MariaDBServer
+// servers are started once for all tests.
+var servers *testserver.Databases
 
-func TestMain(m *testing.M) { os.Exit(testserver.Main(m, testserver.MariaDB, &mariadb)) }
+func TestMain(m *testing.M) {
+	os.Exit(testserver.Main(m, func(ctx context.Context) (*testserver.Databases, error) {
+		return testserver.StartDatabases(ctx, os.Getenv("MP3LATHE_TEST_MONGODB"))
+	}, &servers))
+}
 
-// onBoth runs a test on each database.
-func onBoth(t *testing.T, f func(*testing.T, *sqldb.DB)) {
+// onEach runs a test on each database, MongoDB with the departures of its own package.
+func onEach(t *testing.T, f func(t *testing.T, s jobs.Departures, close func() error)) {
 	t.Parallel()
 	for name, newURL := range map[string]func() (string, error){
 		"sqlite":  func() (string, error) { return "sqlite:" + filepath.Join(t.TempDir(), "test.db"), nil },
-		"mariadb": func() (string, error) { return mariadb.NewDatabase(t.Context()) },
+		"mariadb": func() (string, error) { return servers.MariaDB.NewDatabase(t.Context()) },
+		"mongodb": servers.Mongo.NewDatabase,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -31,24 +40,40 @@ func onBoth(t *testing.T, f func(*testing.T, *sqldb.DB)) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			db, err := sqldb.Open(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			for range 2 { // the second one finds nothing to do
-				if err := Migrate(t.Context(), db); err != nil {
-					t.Fatal(err)
-				}
-			}
-			f(t, db)
+			s, close := open(t, url)
+			t.Cleanup(func() { close() })
+			f(t, s, close)
 		})
 	}
 }
 
+func open(t *testing.T, url string) (jobs.Departures, func() error) {
+	t.Helper()
+	if mongodb.IsURL(url) {
+		db, err := mongodb.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mongo.Migrate(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+		return mongo.NewDepartures(db), db.Close
+	}
+	db, err := sqldb.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second one finds nothing to do
+		if err := Migrate(t.Context(), db); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return New(db), db.Close
+}
+
 func TestDepartures(t *testing.T) {
-	onBoth(t, func(t *testing.T, db *sqldb.DB) {
-		ctx, s := t.Context(), New(db)
+	onEach(t, func(t *testing.T, s jobs.Departures, close func() error) {
+		ctx := t.Context()
 		due := func(limit int) (owners []string) {
 			t.Helper()
 			all, err := s.Due(ctx, limit)
@@ -107,7 +132,7 @@ func TestDepartures(t *testing.T) {
 				t.Errorf("%q is taken", bad)
 			}
 		}
-		if err := db.Close(); err != nil {
+		if err := close(); err != nil {
 			t.Fatal(err)
 		}
 		_, err := s.Due(ctx, 1)

@@ -23,7 +23,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -117,12 +117,12 @@ func (t *Turns) moved(ctx context.Context, owner string) {
 
 // Jobs is a store whose changes give turns.
 type Jobs struct {
-	*jobstore.Store
+	jobs.Store
 	turns *Turns
 }
 
 // NewJobs returns a store of jobs that gives turns.
-func NewJobs(store *jobstore.Store, turns *Turns) Jobs { return Jobs{store, turns} }
+func NewJobs(store jobs.Store, turns *Turns) Jobs { return Jobs{store, turns} }
 
 // Claim is [jobstore.Store.Claim]. The place of the job is its owner's next one's.
 func (s Jobs) Claim(ctx context.Context, id, worker string, lease time.Duration) (job.Job, error) {

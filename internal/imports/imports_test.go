@@ -173,6 +173,19 @@ var rules = []struct {
 		[2]string{module + "/auth", "github.com/coreos/go-oidc/v3/oidc"},
 	},
 	{
+		func(p, imp string) bool {
+			return within(imp, "go.mongodb.org") && p != internal+"/mongodb" && p != internal+"/jobstore/mongo" && p != internal+"/objstore" &&
+				p != testserver // which makes databases for tests
+		},
+		"only internal/mongodb does, which opens databases, and the two that keep jobs and bytes there",
+		[2]string{internal + "/app", "go.mongodb.org/mongo-driver/v2/mongo"},
+	},
+	{
+		func(p, imp string) bool { return within(imp, "github.com/FerretDB") },
+		"it is a server for tests, in a module of its own",
+		[2]string{testserver, "github.com/FerretDB/FerretDB/ferretdb"},
+	},
+	{
 		func(p, imp string) bool { return within(imp, testserver) && !within(p, module+"/bench") },
 		"it starts servers for tests and benches",
 		[2]string{internal + "/app", testserver},

@@ -3,13 +3,12 @@ package jobstore
 import (
 	"testing"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // BenchmarkJob is what the store costs a job that succeeds at once: five calls.
 func BenchmarkJob(b *testing.B) {
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		b.Run(string(kind), func(b *testing.B) {
 			s := newStore(b, kind)
 			for b.Loop() {

@@ -10,7 +10,7 @@ import (
 // TestCensus: jobs are counted by state and lane, and a job waits since it was made or
 // queued again, and not while it may not run.
 func TestCensus(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		if c, err := s.Census(ctx); err != nil || len(c.States) != 0 || len(c.Waiting) != 0 {
 			t.Fatalf("of no jobs: %+v, %v", c, err)
@@ -24,7 +24,7 @@ func TestCensus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.db.ExecContext(ctx, `UPDATE jobs SET created_at = created_at - ? WHERE id = ?`, ago.Microseconds(), j.ID); err != nil {
+			if err := s.addJob(ctx, j.ID, "created_at", -ago.Microseconds()); err != nil {
 				t.Fatal(err)
 			}
 			return j.ID

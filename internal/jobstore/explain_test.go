@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -60,13 +61,13 @@ var whole = map[string]bool{"census": true, "waiting": true}
 // TestPlans asks the databases how they would run each query: by an index, and
 // without sorting. The last page of a list is asked for too, where little is left.
 func TestPlans(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	eachSQL(t, func(t *testing.T, s *sqlStore) {
 		crowd(t, s)
 		queued, err := s.List(t.Context(), job.Query{State: job.Queued, Limit: 1})
 		if err != nil || len(queued) == 0 {
 			t.Fatal(err)
 		}
-		edge := []string{lastID, newID(), "00000000-0000-7000-8000-000000000000", queued[0].ID}
+		edge := []string{jobs.LastID, newID(), "00000000-0000-7000-8000-000000000000", queued[0].ID}
 		q := reflect.ValueOf(s.q)
 		for i := range q.NumField() {
 			name, text := q.Type().Field(i).Name, q.Field(i).String()
@@ -97,7 +98,7 @@ func TestPlans(t *testing.T) {
 }
 
 // crowd is a table as it looks after a while: most jobs have ended.
-func crowd(t *testing.T, s *Store) {
+func crowd(t *testing.T, s *sqlStore) {
 	t.Helper()
 	fill(t, s, 4000, func(i int) job.State {
 		switch {
@@ -133,7 +134,7 @@ func crowd(t *testing.T, s *Store) {
 }
 
 // plan returns the rows of an EXPLAIN, each by the names of its columns.
-func plan(t *testing.T, s *Store, explain string, args []any) []map[string]string {
+func plan(t *testing.T, s *sqlStore, explain string, args []any) []map[string]string {
 	t.Helper()
 	rows, err := s.db.QueryContext(t.Context(), explain, args...)
 	if err != nil {
@@ -169,7 +170,7 @@ func plan(t *testing.T, s *Store, explain string, args []any) []map[string]strin
 	return all
 }
 
-func mysqlPlan(t *testing.T, s *Store, name, text string, args []any) (used string) {
+func mysqlPlan(t *testing.T, s *sqlStore, name, text string, args []any) (used string) {
 	t.Helper()
 	for _, row := range plan(t, s, "EXPLAIN "+text, args) {
 		extra := row["Extra"]
@@ -186,7 +187,7 @@ func mysqlPlan(t *testing.T, s *Store, name, text string, args []any) (used stri
 	return used
 }
 
-func sqlitePlan(t *testing.T, s *Store, name, text string, args []any) (used string) {
+func sqlitePlan(t *testing.T, s *sqlStore, name, text string, args []any) (used string) {
 	t.Helper()
 	for _, row := range plan(t, s, "EXPLAIN QUERY PLAN "+text, args) {
 		detail := row["detail"]

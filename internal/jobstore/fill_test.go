@@ -8,31 +8,34 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
+// bulkRow is one of many rows, with what it takes to tell it from others.
+type bulkRow struct {
+	id, owner, twin         string
+	state                   job.State
+	dueAt, noticeAt, stored int64
+	placed                  bool
+}
+
 // fill makes many rows at once.
-func fill(t testing.TB, s *Store, n int, state func(i int) job.State) {
+func fill(t testing.TB, s store, n int, state func(i int) job.State) {
 	t.Helper()
 	const batch = 250
 	for from := 0; from < n; from += batch {
-		var rows []string
-		var args []any
+		var rows []bulkRow
 		for i := from; i < min(from+batch, n); i++ {
-			st := state(i)
-			notice := "0"
-			if st == job.Failed && i%10 == 0 {
-				notice = strconv.Itoa(i + 1)
+			r := bulkRow{
+				id: newID(), owner: "owner" + strconv.Itoa(i%50), state: state(i),
+				dueAt: int64(1000 + i), placed: i%8 > 0, stored: int64(i % 2 * 1000),
 			}
-			id, twin := newID(), any(nil)
+			if r.state == job.Failed && i%10 == 0 {
+				r.noticeAt = int64(i + 1)
+			}
 			if i%3 > 0 {
-				twin = strings.Repeat(strings.ReplaceAll(id, "-", ""), 2)
+				r.twin = strings.Repeat(strings.ReplaceAll(r.id, "-", ""), 2)
 			}
-			rows = append(rows, `(?, ?, ?, 'x.mp4', 1, 'ab', '{}', ?, 1, 1, '', 0, 0, '', '', '', 1, 1, 0, 0, 0, `+
-				strconv.Itoa(1000+i)+`, `+notice+`, 0, 0, '', ?, `+strconv.Itoa(min(i%8, 1))+`, `+strconv.Itoa(i%2*1000)+`)`)
-			args = append(args, id, "owner"+strconv.Itoa(i%50), notifyTo, string(st), twin)
+			rows = append(rows, r)
 		}
-		if _, err := s.db.ExecContext(t.Context(), `INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
-			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
-			version, created_at, not_before, started_at, ended_at, due_at, notice_at, notice_lease_until, notified_at, notice_error, twin, placed, stored)
-			VALUES `+strings.Join(rows, ", "), args...); err != nil {
+		if err := s.fill(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,15 +4,14 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // TestIdentity: a database has one ID, whoever asks first, and no other has it.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	seen := map[string]sqldb.Dialect{}
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL, sqldb.SQLite, sqldb.MySQL} {
+	seen := map[string]kind{}
+	for _, kind := range append(kinds, kinds...) {
 		url := newURL(t, kind)
 		s, other := open(t, url), open(t, url)
 		ids := make([]string, 8)

@@ -8,12 +8,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
-
-// KeyRetention is how long a key is remembered after it was claimed.
-const KeyRetention = 24 * time.Hour
 
 // ClaimKey gives a key to a request: to the first that comes with it, and to another
 // one only if the key has expired, or if nothing has come of it and its holder has
@@ -28,7 +26,7 @@ func (s *Store) ClaimKey(ctx context.Context, k job.Keyed, lease time.Duration) 
 }
 
 func (s *Store) claimKey(ctx context.Context, k job.Keyed, lease time.Duration) (job.KeyRecord, bool, error) {
-	if !validOwner(k.Owner) {
+	if !jobs.ValidOwner(k.Owner) {
 		return job.KeyRecord{}, false, fmt.Errorf("%q is not the ID of a user", k.Owner)
 	}
 	// Those who were quicker are few: each has taken the key or given it back.
@@ -37,7 +35,7 @@ func (s *Store) claimKey(ctx context.Context, k job.Keyed, lease time.Duration) 
 		var n int64 = 1
 		switch {
 		case errors.Is(err, job.ErrNotFound):
-			_, err = s.run(ctx, s.q.keyNew, k.Owner, k.Name, k.Head, k.Bytes, k.Holder, lease.Microseconds(), KeyRetention.Microseconds())
+			_, err = s.run(ctx, s.q.keyNew, k.Owner, k.Name, k.Head, k.Bytes, k.Holder, lease.Microseconds(), jobs.KeyRetention.Microseconds())
 			if sqldb.IsDuplicate(err) {
 				continue
 			}
@@ -45,7 +43,7 @@ func (s *Store) claimKey(ctx context.Context, k job.Keyed, lease time.Duration) 
 			return rec, false, nil
 		case err == nil:
 			var r sql.Result
-			r, err = s.run(ctx, s.q.keyTake, k.Head, k.Bytes, k.Holder, lease.Microseconds(), KeyRetention.Microseconds(),
+			r, err = s.run(ctx, s.q.keyTake, k.Head, k.Bytes, k.Holder, lease.Microseconds(), jobs.KeyRetention.Microseconds(),
 				k.Owner, k.Name, holder)
 			if err == nil {
 				n, err = r.RowsAffected()
@@ -101,7 +99,7 @@ func (s *Store) FreeKey(ctx context.Context, k job.RequestKey) error {
 // PurgeKeys removes keys that have expired, at most n, and returns how many there
 // were.
 func (s *Store) PurgeKeys(ctx context.Context, n int) (int, error) {
-	r, err := s.run(ctx, s.q.keyPurge, limit(n))
+	r, err := s.run(ctx, s.q.keyPurge, jobs.Limit(n))
 	if err != nil {
 		return 0, fmt.Errorf("jobstore: purge keys: %w", err)
 	}

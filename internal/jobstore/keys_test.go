@@ -14,7 +14,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -33,7 +32,7 @@ func keyed(i int, holder string) *job.Keyed {
 }
 
 // claimKey claims a key that nobody has.
-func claimKey(t testing.TB, s *Store, i int) *job.Keyed {
+func claimKey(t testing.TB, s store, i int) *job.Keyed {
 	t.Helper()
 	k := keyed(i, newID())
 	if _, ok, err := s.ClaimKey(t.Context(), *k, lease); err != nil || !ok {
@@ -43,16 +42,16 @@ func claimKey(t testing.TB, s *Store, i int) *job.Keyed {
 }
 
 // lapse lets the lease of a key pass.
-func lapse(t testing.TB, s *Store, i int) {
+func lapse(t testing.TB, s store, i int) {
 	t.Helper()
-	if _, err := s.db.ExecContext(t.Context(), "UPDATE request_keys SET held_until = 1 WHERE name = ?", keyName(i)); err != nil {
+	if err := s.setKey(t.Context(), keyName(i), "held_until", 1); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TestKey: one request has a key from its claim to its end.
 func TestKey(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		first, second := claimKey(t, s, 1), keyed(1, "second")
 		look := func(what string, want job.KeyRecord) {
@@ -128,7 +127,7 @@ func TestKey(t *testing.T) {
 
 // TestKeyFreed: a key under which nothing was done is anybody's again.
 func TestKeyFreed(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		first := claimKey(t, s, 1)
 		if err := s.FreeKey(ctx, first.RequestKey); err != nil {
@@ -153,7 +152,7 @@ func TestKeyFreed(t *testing.T) {
 
 // TestKeyRetry: what is refused leaves the key as it was.
 func TestKeyRetry(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		k := claimKey(t, s, 1)
 		failed := in(t, s, job.Failed)
@@ -180,7 +179,7 @@ func TestKeyRetry(t *testing.T) {
 
 // TestKeyExpiry: a key that has expired is anybody's, and goes.
 func TestKeyExpiry(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		for i := range 5 {
 			k := claimKey(t, s, i)
@@ -191,7 +190,7 @@ func TestKeyExpiry(t *testing.T) {
 		if n, err := s.PurgeKeys(ctx, 10); err != nil || n != 0 {
 			t.Errorf("%d purged, %v", n, err)
 		}
-		if _, err := s.db.ExecContext(ctx, "UPDATE request_keys SET expires_at = 1"); err != nil {
+		if err := s.setKey(ctx, "", "expires_at", 1); err != nil {
 			t.Fatal(err)
 		}
 		claimKey(t, s, 0)
@@ -211,11 +210,11 @@ func TestKeyExpiry(t *testing.T) {
 // one job is made however often a holder loses the key before his job is made.
 func TestOneKey(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
-			stores := []*Store{open(t, url), open(t, url)}
+			stores := []store{open(t, url), open(t, url)}
 			for i := range 4 {
 				var won, made atomic.Int32
 				var wg sync.WaitGroup
@@ -267,8 +266,8 @@ type keyModel struct {
 
 // TestKeyModel runs the same operations on the store and on a model.
 func TestKeyModel(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
-		checks := map[sqldb.Dialect]int{sqldb.SQLite: 40, sqldb.MySQL: 15}[s.db.Dialect()]
+	each(t, func(t *testing.T, s store) {
+		checks := s.kind().pick(40, 15, 10)
 		n := 0
 		rapid.Check(t, func(r *rapid.T) {
 			if n++; n > checks {
@@ -328,7 +327,7 @@ func TestKeyModel(t *testing.T) {
 					}
 				},
 				"": func(*rapid.T) {
-					rec, who, free, err := s.key(ctx, keyed(key, "").RequestKey)
+					rec, who, free, err := s.lookKey(ctx, keyed(key, "").RequestKey)
 					if m.holder == "" {
 						if !errors.Is(err, job.ErrNotFound) {
 							r.Fatalf("%+v, %v; nobody has claimed it", rec, err)
@@ -348,7 +347,7 @@ func TestKeyModel(t *testing.T) {
 
 // TestKeyLimits: what cannot be a user has no key.
 func TestKeyLimits(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		for _, who := range []string{"", "a b", strings.Repeat("a", 65)} {
 			k := keyed(1, "x")
 			k.Owner = who

@@ -1,26 +1,30 @@
 package jobstore
 
 import (
+	"context"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-var server *testserver.MariaDBServer
+// servers are those that the tests share.
+var servers *testserver.Databases
 
-func TestMain(m *testing.M) { os.Exit(testserver.Main(m, testserver.MariaDB, &server)) }
+func TestMain(m *testing.M) {
+	os.Exit(testserver.Main(m, func(ctx context.Context) (*testserver.Databases, error) {
+		return testserver.StartDatabases(ctx, real())
+	}, &servers))
+}
 
 // each runs a test on every kind of database, at the same time.
-func each(t *testing.T, test func(t *testing.T, s *Store)) {
+func each(t *testing.T, test func(t *testing.T, s store)) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			test(t, newStore(t, kind))
@@ -28,38 +32,20 @@ func each(t *testing.T, test func(t *testing.T, s *Store)) {
 	}
 }
 
-func newURL(t testing.TB, kind sqldb.Dialect) string {
-	t.Helper()
-	if kind == sqldb.SQLite {
-		return "sqlite:" + filepath.Join(t.TempDir(), "jobs.db")
+// eachSQL runs a test of what only SQL has.
+func eachSQL(t *testing.T, test func(t *testing.T, s *sqlStore)) {
+	t.Parallel()
+	for _, kind := range sqlKinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			test(t, openSQL(t, newURL(t, kind)))
+		})
 	}
-	url, err := server.NewDatabase(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return url
 }
 
-func open(t testing.TB, url string) *Store {
+func newStore(t testing.TB, k kind) store {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := Migrate(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
-	return New(db)
-}
-
-func newStore(t testing.TB, kind sqldb.Dialect) *Store {
-	t.Helper()
-	return open(t, newURL(t, kind))
+	return open(t, newURL(t, k))
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -79,7 +65,7 @@ var (
 )
 
 // insert makes a queued job whose end is to be told.
-func insert(t testing.TB, s *Store) job.Job {
+func insert(t testing.TB, s store) job.Job {
 	t.Helper()
 	j, err := s.Insert(t.Context(), job.Job{ID: newID(), Owner: owner, NotifyTo: notifyTo, FileName: "talk.mp4"})
 	if err != nil {
@@ -88,7 +74,7 @@ func insert(t testing.TB, s *Store) job.Job {
 	return j
 }
 
-func claim(t testing.TB, s *Store, id string, lease time.Duration) job.Job {
+func claim(t testing.TB, s store, id string, lease time.Duration) job.Job {
 	t.Helper()
 	j, err := s.Claim(t.Context(), id, "w", lease)
 	if err != nil {
@@ -98,7 +84,7 @@ func claim(t testing.TB, s *Store, id string, lease time.Duration) job.Job {
 }
 
 // in makes a job that is in a state.
-func in(t testing.TB, s *Store, state job.State) job.Job {
+func in(t testing.TB, s store, state job.State) job.Job {
 	t.Helper()
 	j := insert(t, s)
 	var err error
@@ -125,7 +111,7 @@ func in(t testing.TB, s *Store, state job.State) job.Job {
 	return j
 }
 
-func get(t testing.TB, s *Store, id string) job.Job {
+func get(t testing.TB, s store, id string) job.Job {
 	t.Helper()
 	j, err := s.Get(t.Context(), id)
 	if err != nil {

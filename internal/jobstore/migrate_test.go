@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -14,11 +15,11 @@ import (
 // the tables.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range sqlKinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
-			stores := make([]*Store, 8)
+			stores := make([]*sqlStore, 8)
 			var wg sync.WaitGroup
 			for i := range stores {
 				wg.Go(func() {
@@ -31,7 +32,7 @@ func TestMigrateAtOnce(t *testing.T) {
 					if err := Migrate(t.Context(), db); err != nil {
 						t.Error(err)
 					}
-					stores[i] = New(db)
+					stores[i] = &sqlStore{New(db)}
 				})
 			}
 			wg.Wait()
@@ -57,7 +58,7 @@ func TestMigrateAtOnce(t *testing.T) {
 // TestOldRow: a row that an older program wrote is read, word by word: this test is
 // to be kept as it is when the columns change. Migrating again leaves it alone.
 func TestOldRow(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	eachSQL(t, func(t *testing.T, s *sqlStore) {
 		if _, err := s.db.ExecContext(t.Context(), `INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at, notice_at, notice_lease_until, notified_at, notice_error)
@@ -90,7 +91,7 @@ func TestOldRow(t *testing.T) {
 // program of that version can still write into them.
 func TestOldTables(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range sqlKinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			db, err := sqldb.Open(t.Context(), newURL(t, kind))
@@ -129,7 +130,7 @@ func TestOldTables(t *testing.T) {
 			if err := Migrate(t.Context(), db); err != nil {
 				t.Fatal(err)
 			}
-			s := New(db)
+			s := &sqlStore{New(db)}
 			for state, id := range ids {
 				if j := get(t, s, id); j.State != state || j.SourceBytes != 5 {
 					t.Errorf("%+v", j)
@@ -150,7 +151,7 @@ func TestOldTables(t *testing.T) {
 
 // TestLongTexts: what a worker says of itself, and of a failure, is cut to fit.
 func TestLongTexts(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		long := ""
 		for len(long) < 70000 {
 			long += "日本語🎵\xff"
@@ -161,7 +162,7 @@ func TestLongTexts(t *testing.T) {
 			t.Fatalf("%d bytes of the worker, %v", len(j.Worker), err)
 		}
 		j, err = s.Fail(t.Context(), j.ID, 1, job.Failure{Detail: long}, retention)
-		if err != nil || j.Failure.Code != job.Internal || len(j.Failure.Detail) < maxText-4 {
+		if err != nil || j.Failure.Code != job.Internal || len(j.Failure.Detail) < jobs.MaxText-4 {
 			t.Fatalf("%+v, %v", j.Failure, err)
 		}
 		if err := s.Notified(t.Context(), j.ID, 1, long); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -26,7 +25,7 @@ type model struct {
 
 // machine runs the same operations on a store and on models.
 type machine struct {
-	s    *Store
+	s    store
 	t    *testing.T
 	jobs []*model
 }
@@ -234,12 +233,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 }
 
 func TestModel(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		// On a server a round trip costs more.
-		checks := 40
-		if s.db.Dialect() == sqldb.MySQL {
-			checks = 15
-		}
+		checks := s.kind().pick(40, 15, 8)
 		n := 0
 		rapid.Check(t, func(r *rapid.T) {
 			if n++; n > checks {

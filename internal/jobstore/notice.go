@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -26,7 +27,7 @@ func (s *Store) ClaimNotice(ctx context.Context, id string, lease time.Duration)
 // telling it was given up. To say so again is no error. [job.ErrLost] means that the
 // job has gone on since, or that there was nothing to tell.
 func (s *Store) Notified(ctx context.Context, id string, attempt int, failure string) error {
-	n, err := s.exec(ctx, id, s.q.notified, clip(failure), id, attempt)
+	n, err := s.exec(ctx, id, s.q.notified, jobs.Clip(failure, jobs.MaxText), id, attempt)
 	if err == nil && n == 0 {
 		err = s.untellable(ctx, id, attempt)
 	}

@@ -6,12 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // of makes a queued job of a user.
-func of(t testing.TB, s *Store, owner string) job.Job {
+func of(t testing.TB, s store, owner string) job.Job {
 	t.Helper()
 	j, err := s.Insert(t.Context(), job.Job{ID: newID(), Owner: owner, Lane: job.LaneBulk})
 	if err != nil {
@@ -21,7 +20,7 @@ func of(t testing.TB, s *Store, owner string) job.Job {
 }
 
 // placed asks for places, and wants these jobs to get them.
-func placed(t *testing.T, what string, s *Store, owner string, want ...job.Job) {
+func placed(t *testing.T, what string, s store, owner string, want ...job.Job) {
 	t.Helper()
 	got, err := s.Place(t.Context(), owner)
 	if err != nil {
@@ -42,9 +41,9 @@ func placed(t *testing.T, what string, s *Store, owner string, want ...job.Job) 
 // TestPlace: of each user so many have a place as the window has room for, in their
 // order.
 func TestPlace(t *testing.T) {
-	each(t, func(t *testing.T, all *Store) {
+	each(t, func(t *testing.T, all store) {
 		ctx := t.Context()
-		s := all.WithWindow(2)
+		s := all.window(2)
 		var a []job.Job
 		for range 6 {
 			j := of(t, s, "anna")
@@ -111,8 +110,8 @@ func TestPlace(t *testing.T) {
 }
 
 func TestPositions(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
-		s = s.WithWindow(1)
+	each(t, func(t *testing.T, s store) {
+		s = s.window(1)
 		position := func(what, id string, want int) {
 			t.Helper()
 			if n, err := s.Position(t.Context(), id); err != nil || n != want {
@@ -141,12 +140,13 @@ func TestPositions(t *testing.T) {
 // and no more have one than the window has room for.
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
-			const window, jobs = 2, 60
-			stores := []*Store{open(t, url).WithWindow(window), open(t, url).WithWindow(window)}
+			const window = 2
+			jobs := kind.pick(60, 60, 15)
+			stores := []store{open(t, url).window(window), open(t, url).window(window)}
 			for range jobs {
 				of(t, stores[0], "anna")
 			}
@@ -179,8 +179,7 @@ func TestPlaces(t *testing.T) {
 							id = queue[0]
 						}
 						mu.Unlock()
-						there := 0
-						if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND placed = 1").Scan(&there); err != nil || there > window {
+						if there, err := s.placed(ctx); err != nil || there > window {
 							t.Errorf("%d have a place, %v", there, err)
 							return
 						}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -80,7 +81,7 @@ func (s *Store) suspect(ctx context.Context, sha256 string, last *string) (job.S
 
 // Suspects returns the files that have crashed, the last ones first.
 func (s *Store) Suspects(ctx context.Context, n int) (all []job.Suspect, err error) {
-	err = s.each(ctx, s.q.quarantined, []any{limit(n)}, func(scan func(...any) error) error {
+	err = s.each(ctx, s.q.quarantined, []any{jobs.Limit(n)}, func(scan func(...any) error) error {
 		var f job.Suspect
 		var last int64
 		err := scan(&f.SHA256, &f.Crashes, &f.Code, &last)

@@ -13,7 +13,7 @@ import (
 // TestQuarantine: a file is refused after the second attempt that crashed, each of
 // which counts once, until it is pardoned or forgotten.
 func TestQuarantine(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx, id, hash := t.Context(), newID(), strings.Repeat("0", 32)+strings.ReplaceAll(newID(), "-", "")
 		quarantined := func() bool {
 			t.Helper()
@@ -63,7 +63,7 @@ func TestQuarantine(t *testing.T) {
 
 // TestCrashRace: many at the same time, and none is lost.
 func TestCrashRace(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		hash := strings.ReplaceAll(newID()+newID(), "-", "")
 		var g sync.WaitGroup
 		for i := range 8 {

@@ -10,13 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // TestOneClaim: of many who want a job one gets it.
 func TestOneClaim(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		for range 5 {
 			id := insert(t, s).ID
 			var won atomic.Int32
@@ -44,7 +43,7 @@ func TestOneClaim(t *testing.T) {
 
 // TestOneNotice and one lease, likewise.
 func TestOneNotice(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		id := in(t, s, job.Succeeded).ID
 		var notices, leases atomic.Int32
 		var wg sync.WaitGroup
@@ -84,7 +83,7 @@ type tally struct {
 // got lost, or one that was refused and made all the same, shows in its version.
 func TestRaces(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
@@ -93,7 +92,7 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-func races(t *testing.T, s, other *Store) {
+func races(t *testing.T, s, other store) {
 	jobs := make([]string, 6)
 	tallies := map[string]*tally{}
 	for i := range jobs {
@@ -103,12 +102,12 @@ func races(t *testing.T, s, other *Store) {
 		}
 		tallies[jobs[i]] = &tally{claims: map[int]bool{}}
 	}
-	rounds := map[sqldb.Dialect]int{sqldb.SQLite: 150, sqldb.MySQL: 100}[s.db.Dialect()]
+	rounds := s.kind().pick(150, 100, 60)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for g := range 8 {
-		store := []*Store{s, other}[g%2]
+		store := []store{s, other}[g%2]
 		wg.Go(func() { meddle(t, ctx, store, jobs, tallies, rounds) })
 	}
 	// Nobody ever sees a version go back.
@@ -153,7 +152,7 @@ func races(t *testing.T, s, other *Store) {
 	}
 }
 
-func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies map[string]*tally, rounds int) {
+func meddle(t *testing.T, ctx context.Context, s store, jobs []string, tallies map[string]*tally, rounds int) {
 	held := map[string]int{} // attempts that this one was given, lost or not
 	for range rounds {
 		id := jobs[rand.N(len(jobs))]
@@ -220,10 +219,9 @@ func meddle(t *testing.T, ctx context.Context, s *Store, jobs []string, tallies 
 
 // reset makes a success, or a canceled job, a queued one again, which no method of the
 // store does.
-func reset(t *testing.T, s *Store, id string) {
+func reset(t *testing.T, s store, id string) {
 	t.Helper()
-	if _, err := s.db.ExecContext(t.Context(), `UPDATE jobs SET state = 'queued', result = '', ended_at = 0, version = version + 1
-		WHERE id = ? AND state IN ('succeeded', 'canceled')`, id); err != nil {
+	if err := s.reset(t.Context(), id); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,19 +1,12 @@
 package jobstore
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/mp3lathe/mp3lathe/job"
 )
-
-// maxText is the longest text of others' making that is kept, in bytes. A longer
-// one is cut: a failure must not fail to be written down.
-const maxText = 4000
 
 // scanJob reads a row of columns.
 func scanJob(scan func(...any) error) (job.Job, error) {
@@ -62,38 +55,4 @@ func at(micros int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(micros).UTC()
-}
-
-// maxWorker is the longest name of a worker or holder that is kept, in bytes.
-const maxWorker = 255
-
-// clip makes text fit its column.
-func clip(s string) string { return clipTo(s, maxText) }
-
-func clipTo(s string, n int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if len(s) <= n {
-		return s
-	}
-	for !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
-
-// failureColumns are code and detail as they are kept; nil is none.
-func failureColumns(f *job.Failure) (code, detail string) {
-	if f == nil {
-		return "", ""
-	}
-	return string(cmp.Or(f.Code, job.Internal)), clip(f.Detail)
-}
-
-// maxOwner is the length of the column owner.
-const maxOwner = 64
-
-// validOwner reports whether s can be the ID of a user: ASCII without spaces, which
-// the comparison of columns would not tell apart at the end.
-func validOwner(s string) bool {
-	return s != "" && len(s) <= maxOwner && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

@@ -8,24 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
-
-const (
-	// MaxPosition is the most that [Store.Position] answers: who is further behind
-	// is told this, so that a long queue costs no more than a short one.
-	MaxPosition = 1000
-	// MaxList is the most jobs that one call returns.
-	MaxList = 1000
-	// CanceledRetention is how long a canceled job is listed before it expires.
-	CanceledRetention = 24 * time.Hour
-)
-
-// lastID sorts after every ID.
-const lastID = "~"
 
 //go:embed migrations
 var migrations embed.FS
@@ -59,12 +46,12 @@ func New(db *sqldb.DB) *Store {
 // WithWindow returns the same store for those who give the users turns: what it queues
 // waits for [Store.Place], which gives a place in the queue to at most so many queued
 // jobs of each user. 0 gives a place to all at once, as [New] does.
-func (s *Store) WithWindow(jobs int) *Store { return storeOf(s.db, jobs) }
+func (s *Store) WithWindow(window int) jobs.Store { return storeOf(s.db, window) }
 
 func storeOf(db *sqldb.DB, window int) *Store {
 	s := &Store{db: db, window: window, q: newQueries(db, window), relaxed: map[string]bool{}}
 	if window == 0 {
-		s.window = MaxList
+		s.window = jobs.MaxList
 	}
 	for _, query := range s.q.relaxed() {
 		s.relaxed[query] = true
@@ -82,7 +69,7 @@ func insertion(j *job.Submission) ([]any, error) {
 	if !job.ValidID(j.ID) {
 		return nil, fmt.Errorf("%q is not the ID of a job", j.ID)
 	}
-	if !validOwner(j.Owner) {
+	if !jobs.ValidOwner(j.Owner) {
 		return nil, fmt.Errorf("%q is not the ID of a user", j.Owner)
 	}
 	settings, err := json.Marshal(j.Settings)
@@ -99,16 +86,16 @@ func (s *Store) Get(ctx context.Context, id string) (job.Job, error) {
 	return j, nil
 }
 
-// List returns jobs, newest first, at most [MaxList]. Before may name a job that is
+// List returns jobs, newest first, at most [jobs.MaxList]. Before may name a job that is
 // no more, but not what cannot be the ID of one ([job.ErrNotFound]).
 func (s *Store) List(ctx context.Context, q job.Query) ([]job.Job, error) {
-	before := lastID
+	before := jobs.LastID
 	if q.Before != "" {
 		if before = q.Before; !job.ValidID(before) {
 			return nil, fmt.Errorf("jobstore: list before %q: %w", before, job.ErrNotFound)
 		}
 	}
-	if q.Owner != "" && !validOwner(q.Owner) || q.State != "" && !q.State.Valid() {
+	if q.Owner != "" && !jobs.ValidOwner(q.Owner) || q.State != "" && !q.State.Valid() {
 		return nil, nil
 	}
 	query, args := s.q.list, []any{}
@@ -120,14 +107,14 @@ func (s *Store) List(ctx context.Context, q job.Query) ([]job.Job, error) {
 	case q.State != "":
 		query, args = s.q.listState, []any{string(q.State)}
 	}
-	jobs, err := s.jobs(ctx, query, append(args, before, limit(q.Limit))...)
+	jobs, err := s.jobs(ctx, query, append(args, before, jobs.Limit(q.Limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("jobstore: list: %w", err)
 	}
 	return jobs, nil
 }
 
-// Position is the place of a queued job: 1 is the next, [MaxPosition] that or worse.
+// Position is the place of a queued job: 1 is the next, [jobs.MaxPosition] that or worse.
 // Before it come those that the queue knows and, if it waits for its owner's turn, those
 // of its owner that do too; by the time of their making. While it waits for its turn
 // others may get before it. A job that is not queued has none: 0.
@@ -136,19 +123,19 @@ func (s *Store) Position(ctx context.Context, id string) (int, error) {
 		return 0, fmt.Errorf("jobstore: position of %q: %w", id, job.ErrNotFound)
 	}
 	n := 0
-	const most = MaxPosition - 1
+	const most = jobs.MaxPosition - 1
 	err := s.row(ctx, s.q.position, []any{id, most, most, id, id, most, id}, &n)
 	if err != nil {
 		return 0, fmt.Errorf("jobstore: position of %s: %w", id, err)
 	}
-	return min(n, MaxPosition), nil
+	return min(n, jobs.MaxPosition), nil
 }
 
 // Cancel ends a job that is queued or running; one that has ended is refused
 // ([job.ErrConflict]). A worker that runs it learns so from its next heartbeat. It
-// expires after [CanceledRetention].
+// expires after [jobs.CanceledRetention].
 func (s *Store) Cancel(ctx context.Context, id string) (job.Job, error) {
-	j, err := s.settle(ctx, id, s.q.cancel, CanceledRetention.Microseconds(), id)
+	j, err := s.settle(ctx, id, s.q.cancel, jobs.CanceledRetention.Microseconds(), id)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: cancel %s: %w", id, err)
 	}
@@ -325,6 +312,3 @@ func (s *Store) jobs(ctx context.Context, query string, args ...any) (jobs []job
 	}
 	return jobs, nil
 }
-
-// limit keeps a number of rows within reason.
-func limit(n int) int { return min(max(n, 1), MaxList) }

@@ -11,7 +11,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -35,7 +35,7 @@ func same(t *testing.T, what string, got, want any) {
 
 // TestRoundTrip: what goes in comes out, whatever letters it is written in.
 func TestRoundTrip(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		vbr := 0
 		tags := map[string]string{}
 		for _, name := range job.TagNames() {
@@ -74,7 +74,7 @@ func TestRoundTrip(t *testing.T) {
 
 // TestLife follows one job through everything that may happen to it.
 func TestLife(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		made := insert(t, s)
 		want := made
@@ -188,43 +188,43 @@ func TestLife(t *testing.T) {
 type operation struct {
 	name string
 	to   job.State // "" if the row is removed or its state stays
-	do   func(s *Store, id string, n int) error
+	do   func(s store, id string, n int) error
 }
 
 func operations(t *testing.T) []operation {
 	ctx := t.Context()
 	return []operation{
-		{"Claim", job.Running, func(s *Store, id string, n int) error { _, err := s.Claim(ctx, id, "w", lease); return err }},
-		{"Succeed", job.Succeeded, func(s *Store, id string, n int) error {
+		{"Claim", job.Running, func(s store, id string, n int) error { _, err := s.Claim(ctx, id, "w", lease); return err }},
+		{"Succeed", job.Succeeded, func(s store, id string, n int) error {
 			r := result
 			r.Key = "another"
 			_, err := s.Succeed(ctx, id, n, r, retention)
 			return err
 		}},
-		{"Fail", job.Failed, func(s *Store, id string, n int) error {
+		{"Fail", job.Failed, func(s store, id string, n int) error {
 			_, err := s.Fail(ctx, id, n, storage, retention)
 			return err
 		}},
-		{"Release", job.Queued, func(s *Store, id string, n int) error {
+		{"Release", job.Queued, func(s store, id string, n int) error {
 			_, err := s.Release(ctx, id, n, 0, &storage)
 			return err
 		}},
-		{"Requeue", job.Queued, func(s *Store, id string, n int) error {
+		{"Requeue", job.Queued, func(s store, id string, n int) error {
 			_, err := s.Requeue(ctx, id, n, storage)
 			return err
 		}},
-		{"GiveUp", job.Failed, func(s *Store, id string, n int) error {
+		{"GiveUp", job.Failed, func(s store, id string, n int) error {
 			_, err := s.GiveUp(ctx, id, n, storage, retention)
 			return err
 		}},
-		{"Cancel", job.Canceled, func(s *Store, id string, n int) error { _, err := s.Cancel(ctx, id); return err }},
-		{"Retry", job.Queued, func(s *Store, id string, n int) error { _, err := s.Retry(ctx, id); return err }},
-		{"Expire", job.Expired, func(s *Store, id string, n int) error { _, err := s.Expire(ctx, id); return err }},
-		{"Heartbeat", "", func(s *Store, id string, n int) error { return s.Heartbeat(ctx, id, n, job.Progress{}, lease) }},
-		{"Enqueued", "", func(s *Store, id string, n int) error { return s.Enqueued(ctx, id, n) }},
-		{"ClaimNotice", "", func(s *Store, id string, n int) error { _, err := s.ClaimNotice(ctx, id, lease); return err }},
-		{"Notified", "", func(s *Store, id string, n int) error { return s.Notified(ctx, id, n, "") }},
-		{"Delete", "", func(s *Store, id string, n int) error { return s.Delete(ctx, id) }},
+		{"Cancel", job.Canceled, func(s store, id string, n int) error { _, err := s.Cancel(ctx, id); return err }},
+		{"Retry", job.Queued, func(s store, id string, n int) error { _, err := s.Retry(ctx, id); return err }},
+		{"Expire", job.Expired, func(s store, id string, n int) error { _, err := s.Expire(ctx, id); return err }},
+		{"Heartbeat", "", func(s store, id string, n int) error { return s.Heartbeat(ctx, id, n, job.Progress{}, lease) }},
+		{"Enqueued", "", func(s store, id string, n int) error { return s.Enqueued(ctx, id, n) }},
+		{"ClaimNotice", "", func(s store, id string, n int) error { _, err := s.ClaimNotice(ctx, id, lease); return err }},
+		{"Notified", "", func(s store, id string, n int) error { return s.Notified(ctx, id, n, "") }},
+		{"Delete", "", func(s store, id string, n int) error { return s.Delete(ctx, id) }},
 	}
 }
 
@@ -249,7 +249,7 @@ var allowed = map[string][]job.State{
 
 // TestStates applies every operation to every state.
 func TestStates(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		for _, op := range operations(t) {
 			for _, state := range job.States() {
 				name := op.name + " of " + string(state)
@@ -291,16 +291,16 @@ func TestStates(t *testing.T) {
 var lapses = map[string]bool{"Requeue": true, "GiveUp": true}
 
 // due makes the files of an ended job expire now, and the lease of a running one pass.
-func due(t testing.TB, s *Store, id string) {
+func due(t testing.TB, s store, id string) {
 	t.Helper()
-	if _, err := s.db.ExecContext(t.Context(), "UPDATE jobs SET due_at = 1 WHERE id = ?", id); err != nil {
+	if err := s.setJob(t.Context(), id, "due_at", 1); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // TestNoSuchJob: what there is not, and what cannot be.
 func TestNoSuchJob(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		for _, id := range []string{newID(), "", "x", "' OR 1=1", strings.Repeat("é", 18), strings.ToUpper(newID())} {
 			for _, op := range operations(t) {
 				want := job.ErrNotFound
@@ -326,7 +326,7 @@ func TestNoSuchJob(t *testing.T) {
 
 // TestStaleAttempt: what an attempt does that has lost the job is refused.
 func TestStaleAttempt(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		stale := func(what, id string, attempt int) {
 			t.Helper()
@@ -366,7 +366,7 @@ func TestStaleAttempt(t *testing.T) {
 
 // TestPaging: pages hold each job once while others come and go.
 func TestPaging(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		var want, others []string
 		other := newID()
 		for i := range 45 {
@@ -435,7 +435,7 @@ func TestPaging(t *testing.T) {
 }
 
 func TestPosition(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		position := func(id string, want int) {
 			t.Helper()
 			if n, err := s.Position(t.Context(), id); err != nil || n != want {
@@ -448,21 +448,19 @@ func TestPosition(t *testing.T) {
 		claim(t, s, b.ID, lease)
 		position(b.ID, 0)
 		position(c.ID, 2)
-		fill(t, s, 2*MaxPosition, func(int) job.State { return job.Queued })
+		fill(t, s, 2*jobs.MaxPosition, func(int) job.State { return job.Queued })
 		last := insert(t, s)
-		position(last.ID, MaxPosition)
+		position(last.ID, jobs.MaxPosition)
 	})
 }
 
 // TestReopen: the rows of a file that was closed are there.
 func TestReopen(t *testing.T) {
 	t.Parallel()
-	url := newURL(t, sqldb.SQLite)
+	url := newURL(t, sqlite)
 	first := open(t, url)
 	want := []job.Job{in(t, first, job.Succeeded), in(t, first, job.Running), in(t, first, job.Queued)}
-	if err := first.db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	first.close(t)
 	second := open(t, url)
 	for _, j := range want {
 		same(t, fmt.Sprint("a job that is ", j.State), get(t, second, j.ID), j)
@@ -473,7 +471,7 @@ func TestReopen(t *testing.T) {
 // What was promised, or decides over files, waits for the disk.
 func TestDurable(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, sqldb.SQLite)
+	s := openSQL(t, newURL(t, sqlite))
 	q := &s.q
 	for _, query := range []string{q.insert, q.cancel, q.retry, q.remove, q.succeed, q.fail, q.release, q.expire, q.notified, q.purge, q.keyJob, q.join} {
 		if s.relaxed[query] {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -19,7 +18,7 @@ func submission(id, twin string) job.Submission {
 
 // TestTwins: a job answers for its twins as long as it is active or has succeeded.
 func TestTwins(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		if _, err := s.Twin(ctx, "none"); !errors.Is(err, job.ErrNotFound) {
 			t.Error(err)
@@ -71,7 +70,7 @@ func TestTwins(t *testing.T) {
 }
 
 // reach makes a job and brings it into a state.
-func reach(t *testing.T, s *Store, sub job.Submission, state job.State) job.Job {
+func reach(t *testing.T, s store, sub job.Submission, state job.State) job.Job {
 	t.Helper()
 	j, err := s.Submit(t.Context(), sub)
 	if err != nil {
@@ -99,7 +98,7 @@ func reach(t *testing.T, s *Store, sub job.Submission, state job.State) job.Job 
 
 // TestJoin: what a later submission wants is not lost.
 func TestJoin(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		quiet := func(id, twin, name string) job.Submission {
 			sub := submission(id, twin)
@@ -142,7 +141,7 @@ func TestJoin(t *testing.T) {
 
 		// After its end: kept for as long again, and told if it never was.
 		k := reach(t, s, quiet(newID(), "b", "b.mp4"), job.Succeeded)
-		if _, err := s.db.ExecContext(ctx, "UPDATE jobs SET due_at = due_at - ? WHERE id = ?", (retention / 2).Microseconds(), k.ID); err != nil {
+		if err := s.addJob(ctx, k.ID, "due_at", -(retention / 2).Microseconds()); err != nil {
 			t.Fatal(err)
 		}
 		near(t, "half-way", get(t, s, k.ID).Expires, retention/2)
@@ -162,7 +161,7 @@ func TestJoin(t *testing.T) {
 		}
 		// A row of an older program does not say how long it is kept.
 		old := reach(t, s, submission(newID(), "c"), job.Succeeded)
-		if _, err := s.db.ExecContext(ctx, "UPDATE jobs SET kept = 0 WHERE id = ?", old.ID); err != nil {
+		if err := s.setJob(ctx, old.ID, "kept", 0); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "an older one expires as it was to", join(old.ID, submission(newID(), "c")).Expires, old.Expires)
@@ -171,7 +170,7 @@ func TestJoin(t *testing.T) {
 
 // TestJoinUnderKey: the key leads to the job that was joined.
 func TestJoinUnderKey(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		j := reach(t, s, submission(newID(), "a"), job.Running)
 		sub := submission(newID(), "a")
@@ -198,11 +197,11 @@ func TestJoinUnderKey(t *testing.T) {
 // job, and the others join it.
 func TestOneOfTwins(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
-			stores := []*Store{open(t, url), open(t, url)}
+			stores := []store{open(t, url), open(t, url)}
 			for round := range 5 {
 				twin := fmt.Sprint("round ", round)
 				if round%2 == 1 { // one that has to make room first
@@ -258,7 +257,7 @@ func TestOneOfTwins(t *testing.T) {
 
 // TestKeep: an owner may have files removed earlier, not later.
 func TestKeep(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		for wish, want := range map[time.Duration]time.Duration{0: retention, retention / 2: retention / 2, 2 * retention: retention} {
 			running := func() job.Job {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -15,7 +16,7 @@ const chunk = 100
 // Overdue returns jobs that are queued, have a place, may be attempted, and were put
 // into the queue at least stale ago, in no order: their tasks may be lost.
 func (s *Store) Overdue(ctx context.Context, stale time.Duration, n int) ([]job.Job, error) {
-	return s.sweep(ctx, "overdue", s.q.overdue, stale.Microseconds(), limit(n))
+	return s.sweep(ctx, "overdue", s.q.overdue, stale.Microseconds(), jobs.Limit(n))
 }
 
 // Enqueued notes that a queued job was put into the queue just now. attempt is the
@@ -34,7 +35,7 @@ func (s *Store) Enqueued(ctx context.Context, id string, attempt int) error {
 
 // Lost returns running jobs whose lease has passed, the first to pass first.
 func (s *Store) Lost(ctx context.Context, n int) ([]job.Job, error) {
-	return s.sweep(ctx, "lost", s.q.lost, limit(n))
+	return s.sweep(ctx, "lost", s.q.lost, jobs.Limit(n))
 }
 
 // Requeue puts a job that [Store.Lost] has named back into the queue, for an attempt
@@ -42,7 +43,7 @@ func (s *Store) Lost(ctx context.Context, n int) ([]job.Job, error) {
 // [Store.CountCrash]. why is how this attempt failed. [job.ErrLost] means that the
 // attempt does not hold the job, or has extended its lease.
 func (s *Store) Requeue(ctx context.Context, id string, attempt int, why job.Failure) (job.Job, error) {
-	code, detail := failureColumns(&why)
+	code, detail := jobs.FailureColumns(&why)
 	j, err := s.finish(ctx, id, s.q.requeue, 1, code, detail, 0, 0, id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: requeue %s, attempt %d: %w", id, attempt, err)
@@ -54,7 +55,7 @@ func (s *Store) Requeue(ctx context.Context, id string, attempt int, why job.Fai
 // [job.ErrLost] means that the attempt does not hold the job, or has extended its
 // lease.
 func (s *Store) GiveUp(ctx context.Context, id string, attempt int, why job.Failure, retention time.Duration) (job.Job, error) {
-	code, detail := failureColumns(&why)
+	code, detail := jobs.FailureColumns(&why)
 	j, err := s.finish(ctx, id, s.q.giveUp, code, detail, retention.Microseconds(), retention.Microseconds(), id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: give up %s, attempt %d: %w", id, attempt, err)
@@ -66,13 +67,13 @@ func (s *Store) GiveUp(ctx context.Context, id string, attempt int, why job.Fail
 // told and is not just being told, and whose notice was last asked for at least
 // stale ago: its end, or the last [Store.ClaimNotice].
 func (s *Store) Untold(ctx context.Context, stale time.Duration, n int) ([]job.Job, error) {
-	return s.sweep(ctx, "untold", s.q.untold, stale.Microseconds(), limit(n))
+	return s.sweep(ctx, "untold", s.q.untold, stale.Microseconds(), jobs.Limit(n))
 }
 
 // Expirable returns jobs that have ended and whose time to expire has come, in no
 // order.
 func (s *Store) Expirable(ctx context.Context, n int) ([]job.Job, error) {
-	return s.sweep(ctx, "expirable", s.q.expirable, limit(n))
+	return s.sweep(ctx, "expirable", s.q.expirable, jobs.Limit(n))
 }
 
 func (s *Store) sweep(ctx context.Context, what, query string, args ...any) ([]job.Job, error) {
@@ -98,7 +99,7 @@ func (s *Store) Expire(ctx context.Context, id string) (job.Job, error) {
 // returns how many there were.
 func (s *Store) Purge(ctx context.Context, keep time.Duration, n int) (int, error) {
 	removed := 0
-	for n = limit(n); n > 0; n -= chunk {
+	for n = jobs.Limit(n); n > 0; n -= chunk {
 		gone, err := s.purge(ctx, keep, min(n, chunk))
 		removed += gone
 		if err != nil {
@@ -170,7 +171,7 @@ func (s *Store) States(ctx context.Context, ids []string) (map[string]job.Standi
 // Lease takes or extends the lease of a name (at most 64 characters of ASCII), to
 // end after ttl from now, and reports whether holder has it.
 func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duration) (bool, error) {
-	holder = clipTo(holder, maxWorker)
+	holder = jobs.Clip(holder, jobs.MaxWorker)
 	r, err := s.run(ctx, s.q.leaseTake, holder, ttl.Microseconds(), name, holder)
 	if err != nil {
 		return false, fmt.Errorf("jobstore: lease %s: %w", name, err)
@@ -193,7 +194,7 @@ func (s *Store) Lease(ctx context.Context, name, holder string, ttl time.Duratio
 
 // Unlease gives up a lease; if holder does not have it that is no error.
 func (s *Store) Unlease(ctx context.Context, name, holder string) error {
-	if _, err := s.run(ctx, s.q.leaseEnd, name, clipTo(holder, maxWorker)); err != nil {
+	if _, err := s.run(ctx, s.q.leaseEnd, name, jobs.Clip(holder, jobs.MaxWorker)); err != nil {
 		return fmt.Errorf("jobstore: unlease %s: %w", name, err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -27,7 +28,7 @@ func found(t *testing.T, what string, got []job.Job, err error, want ...job.Job)
 }
 
 func TestOverdue(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		a, b := insert(t, s), insert(t, s)
 		in(t, s, job.Running)
@@ -58,7 +59,7 @@ func TestOverdue(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		in(t, s, job.Queued)
 		in(t, s, job.Running)
@@ -84,7 +85,7 @@ func TestLost(t *testing.T) {
 // TestTakenBack: a lost job is taken from its attempt, but from none that has given a
 // sign of life since it was found.
 func TestTakenBack(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		lost := func() job.Job { j := in(t, s, job.Running); due(t, s, j.ID); return get(t, s, j.ID) }
 		back, err := s.Requeue(ctx, lost().ID, 1, storage)
@@ -118,7 +119,7 @@ func TestTakenBack(t *testing.T) {
 }
 
 func TestNotices(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		won, failed := in(t, s, job.Succeeded), in(t, s, job.Failed)
 		for _, state := range []job.State{job.Queued, job.Running, job.Canceled, job.Expired} {
@@ -185,7 +186,7 @@ func TestNotices(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		var want []job.Job
 		for _, state := range []job.State{job.Succeeded, job.Failed, job.Canceled} {
@@ -226,14 +227,14 @@ func TestExpiry(t *testing.T) {
 			t.Errorf("%d purged, %v; want 2", n, err)
 		}
 		fill(t, s, 250, func(int) job.State { return job.Expired })
-		before, err := s.List(ctx, job.Query{Limit: MaxList})
+		before, err := s.List(ctx, job.Query{Limit: jobs.MaxList})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Purge(ctx, 0, MaxList); err != nil || n != 251 {
+		if n, err := s.Purge(ctx, 0, jobs.MaxList); err != nil || n != 251 {
 			t.Errorf("%d purged, %v; want 251", n, err)
 		}
-		after, err := s.List(ctx, job.Query{Limit: MaxList})
+		after, err := s.List(ctx, job.Query{Limit: jobs.MaxList})
 		if err != nil || len(after) != len(before)-251 {
 			t.Errorf("%d of %d are left, %v", len(after), len(before), err)
 		}
@@ -241,7 +242,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestStatesOf(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		want := map[string]job.Standing{}
 		ask := []string{"", "x", "in/y", newID()}
 		for _, state := range job.States() {
@@ -255,7 +256,7 @@ func TestStatesOf(t *testing.T) {
 		}
 		same(t, "a few", got, want)
 		fill(t, s, 250, func(int) job.State { return job.Canceled })
-		l, err := s.List(t.Context(), job.Query{Limit: MaxList})
+		l, err := s.List(t.Context(), job.Query{Limit: jobs.MaxList})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +270,7 @@ func TestStatesOf(t *testing.T) {
 }
 
 func TestLease(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		take := func(name, holder string, ttl time.Duration, want bool) {
 			t.Helper()
 			if ok, err := s.Lease(t.Context(), name, holder, ttl); err != nil || ok != want {

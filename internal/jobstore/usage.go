@@ -5,18 +5,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// MaxWaiting is the most waiting jobs of a user that are counted.
-const MaxWaiting = 10_000
-
 // Usage returns what a user takes up. Waiting jobs are counted up to most, at most
-// [MaxWaiting].
+// [jobs.MaxWaiting].
 func (s *Store) Usage(ctx context.Context, owner string, most int) (u job.Usage, err error) {
 	var left int64
-	if err := s.row(ctx, s.q.usage, []any{owner, min(max(most, 1), MaxWaiting), owner, owner}, &u.Waiting, &u.Stored, &u.Today, &left); err != nil {
+	if err := s.row(ctx, s.q.usage, []any{owner, min(max(most, 1), jobs.MaxWaiting), owner, owner}, &u.Waiting, &u.Stored, &u.Today, &left); err != nil {
 		return job.Usage{}, fmt.Errorf("jobstore: usage: %w", err)
 	}
 	u.Day = time.Duration(left) * time.Microsecond

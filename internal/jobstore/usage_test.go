@@ -6,13 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // TestUsage: what a user takes up is that of his rows, and of what has come today.
 func TestUsage(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()
 		check := func(what, who string, waiting int, stored, today int64) {
 			t.Helper()
@@ -65,19 +64,18 @@ func TestUsage(t *testing.T) {
 		spend("ben", 1<<40, 1<<62, true)
 		check("spent", "anna", 3, 500, 10)
 		check("another", "ben", 0, 0, 1<<40)
-		if _, err := s.db.ExecContext(ctx, "UPDATE usage_days SET day = day - 1"); err != nil {
+		if err := s.yesterday(ctx); err != nil {
 			t.Fatal(err)
 		}
 		check("tomorrow", "anna", 3, 500, 0)
 		spend("anna", 10, 10, true)
-		if _, err := s.db.ExecContext(ctx, "UPDATE usage_days SET day = day - 1"); err != nil {
+		if err := s.yesterday(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.PurgeUsage(ctx); err != nil {
 			t.Fatal(err)
 		}
-		days := 0
-		if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM usage_days").Scan(&days); err != nil || days != 1 {
+		if days, err := s.days(ctx); err != nil || days != 1 {
 			t.Errorf("%d days are left, %v", days, err)
 		}
 	})
@@ -87,11 +85,11 @@ func TestUsage(t *testing.T) {
 // allowed, to the byte.
 func TestSpendAtOnce(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []sqldb.Dialect{sqldb.SQLite, sqldb.MySQL} {
+	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			url := newURL(t, kind)
-			stores := []*Store{open(t, url), open(t, url)}
+			stores := []store{open(t, url), open(t, url)}
 			var spent atomic.Int64
 			var wg sync.WaitGroup
 			for g := range 16 {

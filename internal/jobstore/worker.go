@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -17,7 +18,7 @@ import (
 // If the attempt was begun and has lost the job at once, because it was canceled
 // say, the error may wrap [job.ErrLost] too.
 func (s *Store) Claim(ctx context.Context, id, worker string, lease time.Duration) (job.Job, error) {
-	j, err := s.claim(ctx, id, clipTo(worker, maxWorker), lease)
+	j, err := s.claim(ctx, id, jobs.Clip(worker, jobs.MaxWorker), lease)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: claim %s: %w", id, err)
 	}
@@ -106,7 +107,7 @@ func (s *Store) Succeed(ctx context.Context, id string, attempt int, r job.Resul
 // Fail ends a running job for good; it expires as after [Store.Succeed]. [job.ErrLost] means
 // that the attempt does not hold the job.
 func (s *Store) Fail(ctx context.Context, id string, attempt int, f job.Failure, retention time.Duration) (job.Job, error) {
-	code, detail := failureColumns(&f)
+	code, detail := jobs.FailureColumns(&f)
 	j, err := s.finish(ctx, id, s.q.fail, code, detail, retention.Microseconds(), retention.Microseconds(), id, attempt)
 	if err != nil {
 		return job.Job{}, fmt.Errorf("jobstore: fail %s, attempt %d: %w", id, attempt, err)
@@ -137,7 +138,7 @@ func (s *Store) Crashed(ctx context.Context, id string, attempt int, after time.
 }
 
 func (s *Store) release(ctx context.Context, id string, attempt int, after time.Duration, why *job.Failure, counts bool) (job.Job, error) {
-	code, detail := failureColumns(why)
+	code, detail := jobs.FailureColumns(why)
 	back := 1
 	if counts {
 		back = 0

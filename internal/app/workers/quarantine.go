@@ -14,7 +14,7 @@ import (
 // quarantineCmd shows files with which conversions have crashed.
 type quarantineCmd struct {
 	Pardon string `placeholder:"SHA256" help:"Forget the crashes of this file, so that it is tried again. Default: show all."`
-	app.DatabaseFlags
+	app.JobsFlags
 }
 
 // most is how many files are shown.
@@ -23,7 +23,7 @@ const most = 1000
 // Run needs the database and nothing else.
 func (c *quarantineCmd) Run(ctx context.Context, std *app.Std) (err error) {
 	var f app.Faults
-	url := c.DatabaseFlags.Check(&f)
+	url := c.JobsFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ type serveCmd struct {
 	app.HealthFlags
 	Flags
 	app.TurnFlags
-	app.DatabaseFlags
+	app.JobsFlags
 	app.RedisFlags
 	app.BucketFlags
 	app.LogFlags
@@ -142,7 +142,7 @@ func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	var f app.Faults
 	settings := c.Flags.Check(&f)
 	settings.Health, settings.Window = c.HealthFlags.Check(&f), c.TurnFlags.Check(&f)
-	database, bucket, redis := c.DatabaseFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
+	database, bucket, redis := c.JobsFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}
