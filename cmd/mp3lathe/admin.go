@@ -76,8 +76,8 @@ func askPassword(std *stdio) (string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("the password cannot be read from standard input: %w", err)
 	}
-	if line = strings.TrimRight(line, "\r\n"); line == "" {
+	if line == "" {
 		return "", errors.New("no password came: it is to be the first line of standard input")
 	}
-	return line, nil
+	return strings.TrimRight(line, "\r\n"), nil
 }

@@ -18,17 +18,21 @@ import (
 type loginCmd struct {
 	URL   string `arg:"" help:"Address of the service, such as https://mp3.example.org."`
 	Email string `placeholder:"ADDRESS" help:"E-mail address of the account. Default: it is asked for."`
+
+	Provider string `placeholder:"NAME" help:"Sign in in the browser, with this provider of OpenID Connect."`
+	Fresh    bool   `help:"With --provider: it asks who you are, even if you are signed in there. Does for a password for five minutes."`
 }
 
 func (*loginCmd) usage() string { return "mp3lathe login URL [flags]" }
 
 func (*loginCmd) footer() string {
-	return `The password is asked for, or read from standard input. What is kept of the login, its
-tokens, lies in ~/.config/mp3lathe/login.json, which nobody else can read; one login at a
-time.
+	return `The password is asked for, or read from standard input. With --provider you sign in in
+your browser on this machine. What is kept of the login, its tokens, lies in
+~/.config/mp3lathe/login.json, which nobody else can read; one login at a time.
 
-Example:
+Examples:
   mp3lathe login https://mp3.example.org --email ada@example.org
+  mp3lathe login https://mp3.example.org --provider example
 `
 }
 
@@ -38,25 +42,9 @@ func (c *loginCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	email := c.Email
-	if email == "" {
-		if f, ok := std.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-			return usagef("give the address of the account with --email")
-		}
-		fmt.Fprint(std.err, "E-mail address: ")
-		line, err := bufio.NewReader(std.in).ReadString('\n')
-		if err != nil {
-			return fmt.Errorf("the address cannot be read: %w", err)
-		}
-		email = strings.TrimSpace(line)
-	}
-	password, err := askPassword(std)
+	tokens, email, err := c.tokens(ctx, std, server)
 	if err != nil {
 		return err
-	}
-	tokens, err := (&client.Client{Base: server}).Session(ctx, email, password)
-	if err != nil {
-		return fmt.Errorf("%s: %w", server, words(err))
 	}
 	if old, err := readLogin(); err == nil { // which must not be left behind
 		_ = (&client.Client{Base: old.Server}).Logout(ctx, old.Refresh)
@@ -66,6 +54,44 @@ func (c *loginCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	fmt.Fprintf(std.out, "logged in to %s as %s\n", server, email)
 	return nil
+}
+
+// tokens are those of a new session, of the account of an address.
+func (c *loginCmd) tokens(ctx context.Context, std *stdio, server string) (tokens client.Tokens, email string, err error) {
+	switch {
+	case c.Provider != "" && c.Email != "":
+		return tokens, "", usagef("--email is for a login with a password, and --provider for one without")
+	case c.Provider == "" && c.Fresh:
+		return tokens, "", usagef("--fresh goes with --provider")
+	case c.Provider != "":
+		if tokens, err = signIn(ctx, std, server, c.Provider, c.Fresh); err != nil {
+			return tokens, "", err
+		}
+		me, err := (&client.Client{Base: server, Token: tokens.Access}).Me(ctx)
+		if err != nil {
+			return tokens, "", fmt.Errorf("%s: %w", server, words(err))
+		}
+		return tokens, printable(me.Email), nil
+	}
+	if email = c.Email; email == "" {
+		if f, ok := std.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+			return tokens, "", usagef("give the address of the account with --email")
+		}
+		fmt.Fprint(std.err, "E-mail address: ")
+		line, err := bufio.NewReader(std.in).ReadString('\n')
+		if err != nil {
+			return tokens, "", fmt.Errorf("the address cannot be read: %w", err)
+		}
+		email = strings.TrimSpace(line)
+	}
+	password, err := askPassword(std)
+	if err != nil {
+		return tokens, "", err
+	}
+	if tokens, err = (&client.Client{Base: server}).Session(ctx, email, password); err != nil {
+		return tokens, "", fmt.Errorf("%s: %w", server, words(err))
+	}
+	return tokens, email, nil
 }
 
 // logoutCmd is "mp3lathe logout".
@@ -153,8 +179,9 @@ type keysCreateCmd struct {
 func (*keysCreateCmd) usage() string { return "mp3lathe keys create NAME [flags]" }
 
 func (*keysCreateCmd) footer() string {
-	return `The password is asked for, or read from standard input. The key is all that is printed to
-standard output.
+	return `The password is asked for, or read from standard input. Within five minutes of mp3lathe
+login --provider NAME --fresh an empty line does. The key is all that is printed to standard
+output.
 
 Example:
   mp3lathe keys create nightly --days 30 > nightly.key
