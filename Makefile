@@ -66,6 +66,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 	@scripts/libav.sh build >/dev/null
 	@scripts/versitygw.sh build >/dev/null
 	@scripts/ferretdb.sh build >/dev/null
+	@scripts/oidc-provider.sh build >/dev/null
 
 .PHONY: test
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
@@ -85,6 +86,7 @@ lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scrip
 	$(WITH_LIBAV) go vet ./...
 	$(WITH_LIBAV) go run $(STATICCHECK) ./...
 	cd scripts/ferretdb && go vet ./...
+	cd scripts/oidc-provider && go vet ./...
 
 .PHONY: fuzz
 fuzz: ## Run mutants and the fuzz targets under sanitizers, FUZZTIME (5m) in all (SEED=n, INPUT=file)
@@ -163,4 +165,5 @@ distclean: clean ## Also remove the cache with the FFmpeg libraries, their sourc
 	@rm -f .env
 	@scripts/versitygw.sh clean
 	@scripts/ferretdb.sh clean
+	@scripts/oidc-provider.sh clean
 	@scripts/libav.sh clean

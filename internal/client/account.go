@@ -45,6 +45,25 @@ func (c *Client) Session(ctx context.Context, email, password string) (Tokens, e
 	return c.tokens(ctx, "/v1/auth/login", credentials(email, password))
 }
 
+// Provider is one of OpenID Connect that users can sign in with.
+type Provider struct {
+	Name  string `json:"name"`
+	Label string `json:"label"`
+}
+
+// Providers are those that the service knows.
+func (c *Client) Providers(ctx context.Context) ([]Provider, error) {
+	var answer struct{ Providers []Provider }
+	err := c.call(ctx, http.MethodGet, "/v1/auth/oidc", nil, &answer)
+	return answer.Providers, err
+}
+
+// Redeem returns the tokens of a session for the code of a sign-in by a provider, and what
+// the challenge that went to it was made of.
+func (c *Client) Redeem(ctx context.Context, code, verifier string) (Tokens, error) {
+	return c.tokens(ctx, "/v1/auth/oidc/token", body(map[string]any{"code": code, "code_verifier": verifier}))
+}
+
 // Refresh returns the next tokens of a session.
 func (c *Client) Refresh(ctx context.Context, refresh string) (Tokens, error) {
 	return c.tokens(ctx, "/v1/auth/refresh", body(map[string]any{"refresh_token": refresh}))

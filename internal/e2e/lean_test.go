@@ -18,13 +18,15 @@ type lean struct {
 	dir    string
 	env    []string
 	behind string // auth's address
+	auth   *service
 }
 
-func newLean(t *testing.T) *lean {
+// newLean starts auth, with flags.
+func newLean(t *testing.T, flags ...string) *lean {
 	t.Helper()
 	dir := t.TempDir()
 	l := &lean{t: t, dir: dir, behind: freeAddress(t), env: []string{"MP3LATHE_DATABASE=sqlite:" + filepath.Join(dir, "all.db")}}
-	run(t, "auth", l.env, "--listen", l.behind, "--auth-key-file", newFile(t, dir, "auth.key", newAuthKey(t)))
+	l.auth = run(t, "auth", l.env, append([]string{"--listen", l.behind, "--auth-key-file", newFile(t, dir, "auth.key", newAuthKey(t))}, flags...)...)
 	return l
 }
 

@@ -1,7 +1,8 @@
 // Package testserver starts the real servers that tests run against: MariaDB, Redis, an
-// S3 server, one that speaks the protocol of MongoDB, and an SMTP server, each on a port of
-// its own on loopback, with its files in a folder of its own, and stops exactly what it
-// started. A server that cannot be started is an error and never a reason to skip a test.
+// S3 server, one that speaks the protocol of MongoDB, a provider of OpenID Connect and an
+// SMTP server, each on a port of its own on loopback, with its files in a folder of its own,
+// and stops exactly what it started. A server that cannot be started is an error and never
+// a reason to skip a test.
 //
 // It is imported by tests and benches only (and says so in errors, not by package testing).
 package testserver
