@@ -63,6 +63,7 @@ func TestServeMetrics(t *testing.T) {
 		`asynq_tasks_processed_total{queue="convert-short"} 1`,
 		`go_sql_open_connections{db_name="relaxed"}`,
 		`process_cpu_seconds_total `,
+		`mp3lathe_disk_free_bytes{place="bucket"} `,
 	}
 	for _, stage := range []string{"upload", "wait", "read", "decode", "encode", "store", "notify"} {
 		wants = append(wants, `mp3lathe_job_stage_duration_seconds_count{stage="`+stage+`"} 1`)

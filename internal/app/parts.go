@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"sync"
 	"syscall"
@@ -146,6 +147,12 @@ func (p *Parts) OpenBucket(ctx context.Context, place BucketPlace) error {
 		return Explain("the bucket cannot be used", err)
 	}
 	p.closers = append(p.closers, p.Bucket.Close)
+	// Pieces of what goes to S3 wait in the folder for temporary files.
+	disk := metrics.NewDisk("temporary", os.TempDir())
+	if u, err := url.Parse(place.URL); err == nil && u.Scheme == "file" {
+		disk = metrics.NewDisk("bucket", u.Path)
+	}
+	p.Metrics().MustRegister(disk)
 	return nil
 }
 
