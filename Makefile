@@ -67,6 +67,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 	@scripts/versitygw.sh build >/dev/null
 	@scripts/ferretdb.sh build >/dev/null
 	@scripts/oidc-provider.sh build >/dev/null
+	@scripts/prometheus.sh build >/dev/null
 
 .PHONY: test
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
@@ -166,4 +167,5 @@ distclean: clean ## Also remove the cache with the FFmpeg libraries, their sourc
 	@scripts/versitygw.sh clean
 	@scripts/ferretdb.sh clean
 	@scripts/oidc-provider.sh clean
+	@scripts/prometheus.sh clean
 	@scripts/libav.sh clean

@@ -40,12 +40,12 @@ compile_once() {
 	trap 'rm -rf "$work"' EXIT
 	rm -rf "$work" # left by a build that was killed
 	mkdir -p "$work"
-	say "building $(basename "$2"), once (about two minutes on 2 cores; log: $log)"
+	say "$1 for the tests is built or fetched, once (up to two minutes on 2 cores; log: $log)"
 	local started=$SECONDS
 	if ! compile >"$log" 2>&1; then
 		say "the last lines of $log:"
 		tail -n 25 "$log" | sed 's/^/    /' >&2
-		die "building $1 failed"
+		die "there is no $1"
 	fi
 	"$work/$1" --help >>"$log" 2>&1 || die "$1 was built, but it does not run; see $log"
 	mv "$work/$1" "$2"

@@ -399,7 +399,9 @@ func TestPrometheus(t *testing.T) {
 			}
 		}
 	}
-	if !asked["worker"] || !asked["notifier"] {
-		t.Errorf("it asks only %v", asked)
+	for _, name := range services {
+		if !asked[name] {
+			t.Errorf("it does not ask %s", name)
+		}
 	}
 }

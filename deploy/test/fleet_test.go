@@ -133,11 +133,11 @@ func TestContainers(t *testing.T) {
 	}
 	worker := of("MP3LATHE_HEALTH="+listen("worker"), "MP3LATHE_ISOLATION="+isolation)
 	worker.profile = engines["containerd"]
-	auth := start(t, "auth", of(toAccounts, "MP3LATHE_LISTEN="+listen("auth"), "MP3LATHE_AUTH_KEY_FILE=/run/secrets/auth.key"))
+	auth := start(t, "auth", of(toAccounts, "MP3LATHE_LISTEN="+listen("auth"), "MP3LATHE_HEALTH=127.0.0.1:0", "MP3LATHE_AUTH_KEY_FILE=/run/secrets/auth.key"))
 	auth.healthy(t) // or the gateway says that it misses it
 	fleet := []*container{
 		auth,
-		start(t, "gateway", of("MP3LATHE_LISTEN="+listen("gateway"), "MP3LATHE_AUTH_URL=http://"+listen("auth"))),
+		start(t, "gateway", of("MP3LATHE_LISTEN="+listen("gateway"), "MP3LATHE_HEALTH=127.0.0.1:0", "MP3LATHE_AUTH_URL=http://"+listen("auth"))),
 		start(t, "worker", worker),
 		start(t, "notifier", of("MP3LATHE_HEALTH="+listen("notifier"))),
 	}

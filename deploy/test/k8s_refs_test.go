@@ -1,6 +1,7 @@
 package deploytest
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -166,9 +167,22 @@ func (c *cluster) settings(t *testing.T, service string) {
 		if spec.TerminationGracePeriodSeconds == nil || time.Duration(*spec.TerminationGracePeriodSeconds)*time.Second < needs {
 			t.Errorf("it gets too little time to end in: it takes up to %v", needs)
 		}
-		port := env["MP3LATHE_LISTEN"] + env["MP3LATHE_HEALTH"]
-		if !opens(x, strings.TrimPrefix(port, ":")) {
-			t.Errorf("it listens on %s, and opens %v", port, x.Ports)
+		n := 0
+		for _, name := range []string{"MP3LATHE_LISTEN", "MP3LATHE_HEALTH"} {
+			if port := env[name]; port != "" {
+				n++
+				if !opens(x, strings.TrimPrefix(port, ":")) {
+					t.Errorf("it listens on %s, and opens %v", port, x.Ports)
+				}
+			}
+		}
+		if n != len(x.Ports) {
+			t.Errorf("it listens on %d ports, and opens %v", n, x.Ports)
+		}
+		// What Prometheus is told, where it finds pods by such annotations.
+		want := map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": strings.TrimPrefix(env["MP3LATHE_HEALTH"], ":")}
+		if got := c.deployments[service].Spec.Template.Annotations; !maps.Equal(got, want) {
+			t.Errorf("its pods have the annotations %v, want %v", got, want)
 		}
 	})
 }
