@@ -36,8 +36,9 @@ type Store interface {
 	Get(ctx context.Context, id string) (job.Job, error)
 	// Place gives places to a user's jobs as far as there is room, and returns them.
 	Place(ctx context.Context, owner string) ([]job.Job, error)
-	// WaitingOwner is the user after another who has jobs without a place, or "".
-	WaitingOwner(ctx context.Context, after string) (string, error)
+	// WaitingOwners are some of the users after another, those who have jobs without a
+	// place and room for one. last is the user to go on after, "" at the end.
+	WaitingOwners(ctx context.Context, after string) (turn []string, last string, err error)
 }
 
 // Teller tells the queue of a job that has a place.
@@ -92,16 +93,22 @@ func (t *Turns) Convert(ctx context.Context, id string, attempt int, after time.
 	return t.Next(ctx, j.Owner)
 }
 
-// All gives every user his turn whose jobs wait for one.
+// All gives every user his turn who has missed it.
 func (t *Turns) All(ctx context.Context) error {
-	for owner := ""; ; {
-		var err error
-		if owner, err = t.store.WaitingOwner(ctx, owner); err != nil || owner == "" {
+	for after := ""; ; {
+		turn, last, err := t.store.WaitingOwners(ctx, after)
+		if err != nil {
 			return err
 		}
-		if err := t.Next(ctx, owner); err != nil {
-			return err
+		for _, owner := range turn {
+			if err := t.Next(ctx, owner); err != nil {
+				return err
+			}
 		}
+		if last == "" {
+			return nil
+		}
+		after = last
 	}
 }
 

@@ -2,7 +2,6 @@ package jobstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/mp3lathe/mp3lathe/job"
@@ -48,15 +47,26 @@ func (s *Store) turn(ctx context.Context, owner string) (next []job.Job, err err
 	return next[:min(len(next), max(room, 0))], err
 }
 
-// WaitingOwner returns the user who comes after another, by their IDs, and has jobs that
-// wait for a place; "" if there is none. The first comes after "".
-func (s *Store) WaitingOwner(ctx context.Context, after string) (owner string, err error) {
-	err = s.row(ctx, s.q.waitingOwner, []any{after}, &owner)
-	if errors.Is(err, job.ErrNotFound) {
-		return "", nil
-	}
+// WaitingOwners goes through the users who have jobs that wait for a place, by their
+// IDs: those after one of them, a thousand at a time; the first come after "". turn are
+// those who have a job that may be attempted, and room for it. last is the one to go on
+// after, "" if there are no more.
+func (s *Store) WaitingOwners(ctx context.Context, after string) (turn []string, last string, err error) {
+	n := 0
+	err = s.each(ctx, s.q.waitingOwners, []any{s.window - 1, after, MaxList}, func(scan func(...any) error) error {
+		var isTurn bool
+		err := scan(&last, &isTurn)
+		if isTurn {
+			turn = append(turn, last)
+		}
+		n++
+		return err
+	})
 	if err != nil {
-		return "", fmt.Errorf("jobstore: waiting owner: %w", err)
+		return nil, "", fmt.Errorf("jobstore: waiting owners: %w", err)
 	}
-	return owner, nil
+	if n < MaxList {
+		last = ""
+	}
+	return turn, last, nil
 }

@@ -2,6 +2,8 @@ package jobstore
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -82,6 +84,9 @@ func TestPlace(t *testing.T) {
 		claim(t, s, a[5].ID, lease)
 		claim(t, s, back.ID, lease)
 		placed(t, "it is not yet time", s, "anna")
+		if turn, _, err := s.WaitingOwners(ctx, ""); err != nil || slices.Contains(turn, "anna") {
+			t.Errorf("it is not yet time, and it is the turn of %q: %v", turn, err)
+		}
 		due(t, s, a[5].ID)
 		if j, err := s.Requeue(ctx, a[5].ID, 1, storage); err != nil || !j.Waits {
 			t.Errorf("%+v, %v", j, err)
@@ -96,9 +101,9 @@ func TestPlace(t *testing.T) {
 		// The sweeper tells the queue of those that have a place, and gives one to others.
 		l, err := s.Overdue(ctx, 0, 10)
 		found(t, "overdue", l, err, b)
-		for after, want := range map[string]string{"": "anna", "anna": "", "a": "anna", "z": ""} {
-			if got, err := s.WaitingOwner(ctx, after); err != nil || got != want {
-				t.Errorf("after %q comes %q, want %q: %v", after, got, want, err)
+		for after, want := range map[string][]string{"": {"anna"}, "anna": nil, "a": {"anna"}, "z": nil} {
+			if got, last, err := s.WaitingOwners(ctx, after); err != nil || last != "" || !slices.Equal(got, want) {
+				t.Errorf("after %q come %q, want %q: %q, %v", after, got, want, last, err)
 			}
 		}
 		// Who does without a window places all.
@@ -106,6 +111,40 @@ func TestPlace(t *testing.T) {
 		if j := of(t, all, "anna"); j.Waits {
 			t.Errorf("%+v", j)
 		}
+	})
+}
+
+// TestWaitingOwners: of many users those are found who have room, whatever the others
+// have, by a statement for each thousand.
+func TestWaitingOwners(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		two := s.WithWindow(2)
+		var want []string
+		for i := range MaxList + 100 {
+			owner := fmt.Sprintf("user-%04d", i)
+			of(t, two, owner)
+			switch i % 50 {
+			case 0: // two have a place, which is all
+				of(t, s, owner)
+				of(t, s, owner)
+			case 1: // one has
+				of(t, s, owner)
+				want = append(want, owner)
+			default:
+				want = append(want, owner)
+			}
+		}
+		of(t, s, "nobody-waits")
+		first, last, err := two.WaitingOwners(ctx, "")
+		if err != nil || last != fmt.Sprintf("user-%04d", MaxList-1) {
+			t.Fatalf("the first thousand end with %q: %v", last, err)
+		}
+		second, last, err := two.WaitingOwners(ctx, last)
+		if err != nil || last != "" {
+			t.Fatalf("the second thousand ends with %q: %v", last, err)
+		}
+		same(t, "turns", append(first, second...), want)
 	})
 }
 

@@ -22,7 +22,7 @@ type queries struct {
 	overdue, lost, untold, expirable, purgeable string
 	requeue, giveUp                             string
 	// Of turns.
-	turn, place, waitingOwner string
+	turn, place, waitingOwners string
 	// Of what users take up.
 	usage, spend, spendFirst, usagePurge string
 	// Of the database.
@@ -109,6 +109,23 @@ func newQueries(db *sqldb.DB, window int) queries {
 		keyPurge = `DELETE FROM request_keys WHERE rowid IN (
 			SELECT rowid FROM request_keys WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?)`
 	}
+	// From owner to owner, in one statement, and not from job to job: MySQL by the groups
+	// of the index, for which they have to be all of its first columns; SQLite, which does
+	// not know how to do that, by looking for the next owner after each.
+	const room = `(SELECT 1 FROM jobs {by jobs_waiting/}
+			WHERE state = 'queued' AND placed = 1 AND owner = waiting.owner LIMIT 1 OFFSET ?) IS NULL`
+	waitingOwners := `SELECT owner, due <= {now} AND ` + room + ` FROM (
+			SELECT state, placed, owner, MIN(due_at) AS due FROM jobs {by jobs_waiting/}
+			WHERE state = 'queued' AND placed = 0 AND owner > ?
+			GROUP BY state, placed, owner ORDER BY state, placed, owner LIMIT ?) AS waiting`
+	if db.Dialect() == sqldb.SQLite {
+		const next = `(SELECT MIN(owner) FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 0 AND owner > `
+		waitingOwners = `WITH RECURSIVE waiting (owner) AS (
+			SELECT ` + next + `?2) UNION ALL SELECT ` + next + `waiting.owner) FROM waiting WHERE owner IS NOT NULL LIMIT ?3)
+			SELECT owner, (SELECT MIN(due_at) FROM jobs {by jobs_waiting/}
+				WHERE state = 'queued' AND placed = 0 AND owner = waiting.owner) <= {now}
+				AND ` + strings.Replace(room, "?", "?1", 1) + ` FROM waiting WHERE owner IS NOT NULL`
+	}
 	return queries{
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
@@ -175,17 +192,16 @@ func newQueries(db *sqldb.DB, window int) queries {
 				WHEN not_before <= created_at THEN created_at
 				WHEN not_before <= {now} THEN not_before END), 0)
 			FROM jobs {by jobs_waiting/} WHERE state = 'queued' GROUP BY lane`),
-		// In no order: those that have a place are few.
-		overdue: fill(`SELECT {columns} FROM jobs {by jobs_waiting/}
-			WHERE state = 'queued' AND placed = 1 AND due_at <= {now} - ? AND not_before <= {now} LIMIT ?`),
+		// Who was told of longest ago comes first: else the same ones come in every sweep.
+		overdue: fill(`SELECT {columns} FROM jobs {by jobs_told/}
+			WHERE state = 'queued' AND placed = 1 AND due_at <= {now} - ? AND not_before <= {now} ORDER BY due_at LIMIT ?`),
 		// Who is next, beside how many of his have a place already: at one moment.
 		turn: fill(`SELECT {columns}, (SELECT COUNT(*) FROM (
 				SELECT 1 FROM jobs {by jobs_waiting/} WHERE state = 'queued' AND placed = 1 AND owner = ? LIMIT ?) AS ahead)
 			FROM jobs {by jobs_waiting/}
 			WHERE state = 'queued' AND placed = 0 AND owner = ? AND due_at <= {now} ORDER BY due_at LIMIT ?`),
-		place: fill(`UPDATE jobs SET placed = 1, due_at = {now} WHERE id = ? AND state = 'queued' AND placed = 0`),
-		waitingOwner: fill(`SELECT owner FROM jobs {by jobs_waiting/}
-			WHERE state = 'queued' AND placed = 0 AND owner > ? ORDER BY owner LIMIT 1`),
+		place:         fill(`UPDATE jobs SET placed = 1, due_at = {now} WHERE id = ? AND state = 'queued' AND placed = 0`),
+		waitingOwners: fill(waitingOwners),
 
 		usage: fill(`SELECT (SELECT COUNT(*) FROM (
 				SELECT 1 FROM jobs {by jobs_owner_state/} WHERE owner = ? AND state = 'queued' LIMIT ?) AS ahead),

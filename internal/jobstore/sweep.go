@@ -14,7 +14,7 @@ import (
 const chunk = 100
 
 // Overdue returns jobs that are queued, have a place, may be attempted, and were put
-// into the queue at least stale ago, in no order: their tasks may be lost.
+// into the queue at least stale ago, the longest ago first: their tasks may be lost.
 func (s *Store) Overdue(ctx context.Context, stale time.Duration, n int) ([]job.Job, error) {
 	return s.sweep(ctx, "overdue", s.q.overdue, stale.Microseconds(), jobs.Limit(n))
 }

@@ -58,6 +58,25 @@ func TestOverdue(t *testing.T) {
 	})
 }
 
+// TestOverdueInTurn: who was told of longest ago comes first, and not always the same.
+func TestOverdueInTurn(t *testing.T) {
+	each(t, func(t *testing.T, s *Store) {
+		z, a := of(t, s, "zoe"), of(t, s, "anna")
+		for i, want := range []job.Job{z, a} {
+			if _, err := s.db.ExecContext(t.Context(), "UPDATE jobs SET due_at = ? WHERE id = ?", 1000+i, want.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []job.Job{z, a} {
+			l, err := s.Overdue(t.Context(), 0, 1)
+			found(t, "the next", l, err, want)
+			if err := s.Enqueued(t.Context(), want.ID, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestLost(t *testing.T) {
 	each(t, func(t *testing.T, s store) {
 		ctx := t.Context()

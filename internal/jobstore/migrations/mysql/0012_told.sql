@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE jobs ADD KEY jobs_told (state, placed, due_at);

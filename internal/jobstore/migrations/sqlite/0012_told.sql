@@ -1,0 +1,2 @@
+-- +goose Up
+CREATE INDEX jobs_told ON jobs (due_at) WHERE state = 'queued' AND placed = 1;
