@@ -133,6 +133,11 @@ bench-uploads: ## Measure the memory of a gateway under large uploads (ARGS: see
 	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-gateway ./cmd/gateway
 	@CGO_ENABLED=0 go run ./bench/uploads $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: setup ## Measure a queue of a million jobs beside an empty one, half an hour (ARGS='-rows 2000': a look at whether it works)
+	@scripts/deps.sh --test
+	@$(WITH_LIBAV) go run ./bench/scale $(ARGS)
+
 .PHONY: bench-quality
 bench-quality: setup ## Measure what splices cost in quality (MP3LATHE_CORPUS=folder: of real sound too)
 	@scripts/deps.sh --test

@@ -52,7 +52,7 @@ func (s *suite) bench(ctx context.Context, out string, quick bool) error {
 	r := report{Began: time.Now().UTC().Format("2006-01-02 15:04 MST"), Quick: quick, Machine: describeMachine(s.program)}
 	done := watch()
 	time.Sleep(time.Second) // and see what others do
-	if now := done(); !now.quiet() && !quick {
+	if now := done(); !now.Quiet() && !quick {
 		log.Printf("This machine is not quiet: %s.", now)
 	}
 	start, err := s.startTime(ctx)

@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	place "github.com/mp3lathe/mp3lathe/bench/machine"
 )
 
 // machineOfTwo is a made-up report: ffmpeg takes a second for a minute, mp3lathe half.
 func machineOfTwo() report {
-	r := report{Began: "today", Machine: machine{Processor: "Abacus", Processors: 2}, Load: load{Average: "0.00 0.00 0.00"}}
+	r := report{Began: "today", Machine: machine{Machine: place.Machine{Processor: "Abacus", Processors: 2}}, Load: load{Average: "0.00 0.00 0.00"}}
 	add := func(part, name string, audio float64, costs map[string]float64) {
 		x := result{Part: part, Name: name, Codec: "AAC-LC", Setting: "CBR 192", Audio: audio}
 		for _, c := range []string{serial, reference, ours, two, lameAlone, atOnce(serial, 1), atOnce(serial, 2), atOnce(reference, 1), atOnce(reference, 2)} {

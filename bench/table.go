@@ -18,7 +18,7 @@ func (r report) markdown() []byte {
 	fmt.Fprintf(&b, "%s. %s, %d processors, %.1f GiB; %s; %s.\n%s; %s; %s.\n\n", r.Began, m.Processor, m.Processors, float64(m.Memory)/(1<<30), m.System, m.Go, m.Ours, m.FFmpeg, m.LAME)
 	b.WriteString(sentence(r.Load) + "\n\n")
 	for _, x := range r.Results {
-		if !x.Load.quiet() {
+		if !x.Load.Quiet() {
 			fmt.Fprintf(&b, "- %s %s: %.2f processors were busy with other things, %.2f stolen\n", x.Part, x.Name, x.Load.Others, x.Load.Stolen)
 		}
 	}
@@ -42,7 +42,7 @@ func (r report) markdown() []byte {
 // sentence says what else the machine did, and whether it was too much.
 func sentence(l load) string {
 	s := "Machine: " + l.String() + "."
-	if !l.quiet() {
+	if !l.Quiet() {
 		s += " **That is not a quiet machine: trust the ratios a little, and the times not at all.**"
 	}
 	return s

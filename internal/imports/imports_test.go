@@ -242,6 +242,7 @@ func TestPure(t *testing.T) {
 	converts := []string{
 		transcode, internal + "/cage", internal + "/cage/planted", module + "/worker", module + "/internal/app/workers", module + "/cmd/worker", module + "/cmd/mp3lathe",
 		module + "/internal/mutant/trial", module + "/scripts/mutants", // which try it
+		module + "/bench/scale", // which sweeps as a worker does
 	}
 	for _, p := range packages(t, "0") {
 		if slices.Contains(converts, p.ImportPath) {

@@ -24,9 +24,10 @@ const mariadbPassword = "p/w@:?#%äs"
 
 // MariaDBServer is a MariaDB of its own, with its data in a folder of its own.
 type MariaDBServer struct {
-	port int
-	dir  string
-	bin  string
+	port  int
+	dir   string
+	bin   string
+	flags []string
 
 	mu   sync.Mutex
 	proc *process
@@ -35,7 +36,11 @@ type MariaDBServer struct {
 
 // MariaDB makes an empty data folder and starts a mariadbd on it, on loopback. Stop
 // it at the end.
-func MariaDB(ctx context.Context) (*MariaDBServer, error) {
+func MariaDB(ctx context.Context) (*MariaDBServer, error) { return MariaDBWith(ctx) }
+
+// MariaDBWith is [MariaDB] with further flags for mariadbd, which beat those that it
+// would have.
+func MariaDBWith(ctx context.Context, flags ...string) (*MariaDBServer, error) {
 	bin, err := program("mariadbd")
 	if err != nil {
 		return nil, fmt.Errorf("mariadb: %w", err)
@@ -49,7 +54,7 @@ func MariaDB(ctx context.Context) (*MariaDBServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mariadb: %w", err)
 	}
-	s := &MariaDBServer{port: port, dir: dir, bin: bin}
+	s := &MariaDBServer{port: port, dir: dir, bin: bin, flags: flags}
 	if err = s.install(ctx); err == nil {
 		if err = s.Start(ctx); err == nil {
 			return s, nil
@@ -112,6 +117,7 @@ func (s *MariaDBServer) Start(ctx context.Context) error {
 	argv = append(argv,
 		"--bind-address=127.0.0.1", "--port="+strconv.Itoa(s.port), "--socket="+filepath.Join(s.dir, "sock"),
 		"--pid-file="+filepath.Join(s.dir, "pid"), "--skip-name-resolve", "--skip-log-bin", "--max-connections=300")
+	argv = append(argv, s.flags...)
 	proc, err := start(ctx, "mariadbd", s.dir, argv, nil, func(ctx context.Context) error {
 		var one int
 		return admin.QueryRowContext(ctx, "SELECT 1").Scan(&one)
