@@ -95,7 +95,7 @@ type Notices interface {
 // Turns gives places in the queue.
 type Turns interface {
 	Place(ctx context.Context, owner string) ([]job.Job, error)
-	WaitingOwner(ctx context.Context, after string) (string, error)
+	WaitingOwners(ctx context.Context, after string) (turn []string, last string, err error)
 }
 
 // Quarantine keeps the files that crash.

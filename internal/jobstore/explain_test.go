@@ -100,7 +100,7 @@ func TestPlans(t *testing.T) {
 // TestFromOwnerToOwner: where users have many jobs waiting, the databases go from one of
 // these to the next, and not from job to job.
 func TestFromOwnerToOwner(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	eachSQL(t, func(t *testing.T, s *sqlStore) {
 		fill(t, s, 5000, func(int) job.State { return job.Queued })
 		for _, query := range []string{"UPDATE jobs SET placed = 0", map[sqldb.Dialect]string{sqldb.SQLite: "ANALYZE", sqldb.MySQL: "ANALYZE TABLE jobs"}[s.db.Dialect()]} {
 			if _, err := s.db.ExecContext(t.Context(), query); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -53,7 +54,7 @@ func (s *Store) turn(ctx context.Context, owner string) (next []job.Job, err err
 // after, "" if there are no more.
 func (s *Store) WaitingOwners(ctx context.Context, after string) (turn []string, last string, err error) {
 	n := 0
-	err = s.each(ctx, s.q.waitingOwners, []any{s.window - 1, after, MaxList}, func(scan func(...any) error) error {
+	err = s.each(ctx, s.q.waitingOwners, []any{s.window - 1, after, jobs.MaxList}, func(scan func(...any) error) error {
 		var isTurn bool
 		err := scan(&last, &isTurn)
 		if isTurn {
@@ -65,7 +66,7 @@ func (s *Store) WaitingOwners(ctx context.Context, after string) (turn []string,
 	if err != nil {
 		return nil, "", fmt.Errorf("jobstore: waiting owners: %w", err)
 	}
-	if n < MaxList {
+	if n < jobs.MaxList {
 		last = ""
 	}
 	return turn, last, nil

@@ -60,10 +60,10 @@ func TestOverdue(t *testing.T) {
 
 // TestOverdueInTurn: who was told of longest ago comes first, and not always the same.
 func TestOverdueInTurn(t *testing.T) {
-	each(t, func(t *testing.T, s *Store) {
+	each(t, func(t *testing.T, s store) {
 		z, a := of(t, s, "zoe"), of(t, s, "anna")
 		for i, want := range []job.Job{z, a} {
-			if _, err := s.db.ExecContext(t.Context(), "UPDATE jobs SET due_at = ? WHERE id = ?", 1000+i, want.ID); err != nil {
+			if err := s.setJob(t.Context(), want.ID, "due_at", int64(1000+i)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -30,7 +30,7 @@ func queries(id string) map[string]asked {
 	jobs := map[string]query{
 		"list": list("", "", id), "list of a user": list("owner7", "", id), "list of a state": list("", job.Running, id), "list of both": list("owner7", job.Failed, id),
 		"placed": placed(), "placedBefore": placedBefore(id), "placedOf": placedOf("owner7"), "waitingBefore": waitingBefore("owner7", id),
-		"waitingSince": waitingSince("owner7", now), "waitingOwner": waitingOwner("owner7"), "waiting": waiting("owner7"), "stored": stored("owner7"),
+		"waitingSince": waitingSince("owner7", now), "waitingOwners": waitingOwners("owner7", now), "placedAfter": placedAfter("owner7"), "waiting": waiting("owner7"), "stored": stored("owner7"),
 		"overdue": overdue(now, span), "lost": lost(now), "untold": untold(now, span), "expirable": expirable(now), "purgeable": purgeable(now, span),
 		"withTwin": withTwin("x"), "forgotten": forgotten(now),
 		"census": census(), "inLane": inLane(job.LaneBulk), "madeFirst": madeFirst(job.LaneBulk), "againFirst": againFirst(job.LaneBulk, now),

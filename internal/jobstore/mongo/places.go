@@ -5,8 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -85,17 +89,53 @@ func (s *Store) turn(ctx context.Context, owner string) ([]string, error) {
 	return ids, nil
 }
 
-// WaitingOwner returns the user who comes after another, by their IDs, and has jobs that
-// wait for a place; "" if there is none. The first comes after "".
-func (s *Store) WaitingOwner(ctx context.Context, after string) (string, error) {
+// WaitingOwners are the users after another,
+// who have a job that may be attempted, and room for it. All of them come at once: last is
+// always "".
+func (s *Store) WaitingOwners(ctx context.Context, after string) (turn []string, last string, err error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	rows, err := s.rows(ctx, waitingOwner(after), 1)
+	if turn, err = s.waitingOwners(ctx, after); err != nil {
+		return nil, "", fmt.Errorf("jobstore: waiting owners: %w", err)
+	}
+	return turn, "", nil
+}
+
+func (s *Store) waitingOwners(ctx context.Context, after string) ([]string, error) {
+	now, err := s.db.Now(ctx)
 	if err != nil {
-		return "", fmt.Errorf("jobstore: waiting owner: %w", err)
+		return nil, err
 	}
-	if len(rows) == 0 {
-		return "", nil
+	waiting, err := s.countByOwner(ctx, waitingOwners(after, now))
+	if err != nil || len(waiting) == 0 {
+		return nil, err
 	}
-	return rows[0].Owner, nil
+	there, err := s.countByOwner(ctx, placedAfter(after))
+	if err != nil {
+		return nil, err
+	}
+	window := cmp.Or(s.window, jobs.MaxList)
+	maps.DeleteFunc(waiting, func(owner string, _ int) bool { return there[owner] >= window })
+	return slices.Sorted(maps.Keys(waiting)), nil
+}
+
+// countByOwner counts the jobs of a query by their users.
+func (s *Store) countByOwner(ctx context.Context, q query) (map[string]int, error) {
+	by := bson.D{{Key: "_id", Value: "$owner"}, {Key: "jobs", Value: bson.D{{Key: "$sum", Value: 1}}}}
+	cursor, err := s.jobs.Aggregate(ctx, mongo.Pipeline{{{Key: "$match", Value: q.filter}}, {{Key: "$group", Value: by}}}, options.Aggregate().SetHint(q.index))
+	if err != nil {
+		return nil, err
+	}
+	var groups []struct {
+		Owner string `bson:"_id"`
+		Jobs  int    `bson:"jobs"`
+	}
+	if err := cursor.All(ctx, &groups); err != nil {
+		return nil, err
+	}
+	counts := make(map[string]int, len(groups))
+	for _, g := range groups {
+		counts[g.Owner] = g.Jobs
+	}
+	return counts, nil
 }

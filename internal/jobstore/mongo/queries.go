@@ -54,8 +54,13 @@ func waitingSince(owner string, now int64) query {
 	return query{append(queued(false), bson.E{Key: "owner", Value: owner}, is("due_at", "$lte", now)), ascending("due_at"), byWaiting}
 }
 
-func waitingOwner(after string) query {
-	return query{append(queued(false), is("owner", "$gt", after)), ascending("owner"), byWaiting}
+// waitingOwners are the jobs of those whose turn may be missed.
+func waitingOwners(after string, now int64) query {
+	return query{append(queued(false), is("owner", "$gt", after), is("due_at", "$lte", now)), nil, byWaiting}
+}
+
+func placedAfter(owner string) query {
+	return query{append(queued(true), is("owner", "$gt", owner)), nil, byWaiting}
 }
 
 func waiting(owner string) query {
@@ -66,9 +71,10 @@ func stored(owner string) query {
 	return query{bson.D{{Key: "owner", Value: owner}, is("stored", "$gt", int64(0))}, nil, byStored}
 }
 
-// overdue are in no order: those that have a place are few.
+// overdue are in the order in which they were told of: else the same ones come in every
+// sweep.
 func overdue(now, stale int64) query {
-	return query{append(queued(true), is("due_at", "$lte", now-stale), is("not_before", "$lte", now)), nil, byWaiting}
+	return query{append(queued(true), is("due_at", "$lte", now-stale), is("not_before", "$lte", now)), ascending("due_at"), byTold}
 }
 
 func lost(now int64) query {

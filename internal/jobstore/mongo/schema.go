@@ -30,6 +30,7 @@ const (
 	byNotice     = "jobs_notice"
 	byTwin       = "jobs_twin"
 	byWaiting    = "jobs_waiting"
+	byTold       = "jobs_told"
 	byStored     = "jobs_stored"
 	byLane       = "jobs_lane"
 	byIntent     = "jobs_intent"
@@ -58,6 +59,7 @@ func schema() mongodb.Schema {
 			{Name: byNotice, Keys: keys("notice_at")},
 			{Name: byTwin, Keys: keys("twin"), Unique: true},
 			{Name: byWaiting, Keys: keys("state", "placed", "owner", "due_at")},
+			{Name: byTold, Keys: keys("state", "placed", "due_at")},
 			{Name: byStored, Keys: keys("owner", "stored")},
 			{Name: byLane, Keys: keys("state", "lane", "not_before", "created_at")},
 			{Name: byIntent, Keys: keys("intent.at")},
