@@ -27,11 +27,12 @@ setup: ## Install what a build needs and build the FFmpeg libraries, once
 	@scripts/libav.sh build >/dev/null
 
 .PHONY: build
-build: bin/mp3lathe ## Build the command and the four services into bin
+build: bin/mp3lathe ## Build the command, the four services and the page of the queues into bin
 	$(WITH_LIBAV) go build $(BUILDFLAGS) -o bin/mp3lathe-worker ./cmd/worker
 	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-gateway ./cmd/gateway
 	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-auth ./cmd/auth
 	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-notifier ./cmd/notifier
+	CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/mp3lathe-queues ./cmd/queues
 
 # What the demo and a single machine need, without the services that a fleet is made of.
 bin/mp3lathe: setup

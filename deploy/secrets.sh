@@ -41,7 +41,6 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON mp3lathe_aut
 END
 put redis.url <<<"redis://:$redis@redis:6379/0"
 put redis.conf <<<"requirepass $redis"
-put asynqmon.env <<<"REDIS_URL=redis://:$redis@redis:6379/0"
 put s3.env <<END
 ROOT_ACCESS_KEY=mp3lathe
 ROOT_SECRET_KEY=$(cat s3.secret)

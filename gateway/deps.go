@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,8 +15,8 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Deps are the parts that a gateway works with. All but Departures, Limiter, Checks, Logger
-// and Metrics are needed.
+// Deps are the parts that a gateway works with. All but Departures, Limiter, Queues, Checks,
+// Logger and Metrics are needed.
 type Deps struct {
 	Jobs   Jobs
 	Keys   Keys
@@ -28,6 +29,9 @@ type Deps struct {
 	Departures Departures
 	// Limiter counts requests. nil is no limit.
 	Limiter Limiter
+	// Queues is a page about the queues, for administrators, who find it at [QueuesPath].
+	// nil: there is none.
+	Queues http.Handler
 	// Checks of /readyz, by the name of the part. nil is none.
 	Checks map[string]httpapi.Check
 	// Logger of requests and of what goes wrong behind them. nil logs nothing.

@@ -64,12 +64,17 @@ func New(config Config, deps Deps) (*Gateway, error) {
 	g.register(api)
 	g.registerDepartures(api)
 	httpapi.Health(mux, g.logger, deps.Checks)
+	if deps.Queues != nil {
+		for _, pattern := range []string{QueuesPath, QueuesPath + "/"} {
+			mux.Handle(pattern, g.administrators(deps.Queues))
+		}
+	}
 	if g.config.AuthURL != "" {
 		target, err := url.Parse(g.config.AuthURL)
 		if err != nil {
 			return nil, err
 		}
-		transport := newAuthTransport()
+		transport := newTransport()
 		g.apiKeys = newAPIKeys(strings.TrimRight(g.config.AuthURL, "/"), transport, g.config.KeyCheck, g.logger)
 		auth := newAuthProxy(target, transport, g.config.TrustedProxies)
 		for _, pattern := range authRoutes {

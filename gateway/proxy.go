@@ -24,8 +24,12 @@ const (
 // authRoutes are passed on to the auth service.
 var authRoutes = []string{"POST /login", "POST /validate", "/v1/auth", "/v1/auth/", "GET /.well-known/jwks.json"}
 
-// newAuthTransport makes connections to the auth service.
-func newAuthTransport() *http.Transport {
+// oursAlready are headers that stand in the gateway's answers before another service's
+// are put in.
+var oursAlready = []string{"X-Request-Id", "X-Content-Type-Options", "Referrer-Policy", "Strict-Transport-Security"}
+
+// newTransport makes connections to a service behind the gateway.
+func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: authDial, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    authDial,
@@ -55,9 +59,10 @@ func newAuthProxy(target *url.URL, transport http.RoundTripper, trusted []netip.
 		},
 		ModifyResponse: func(r *http.Response) error {
 			// These are ours already; the rest is as the auth service has it.
-			for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy", "Strict-Transport-Security"} {
+			for _, name := range oursAlready {
 				r.Header.Del(name)
 			}
+			r.Header.Del("Content-Security-Policy")
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

@@ -2,7 +2,7 @@
 # Lays the root file system of a container image into a folder: a program, and the few files that it needs.
 # deploy/docker/Dockerfile calls this too, so that there is one list of files. docs/deploy.md tells more.
 #
-#   scripts/rootfs.sh build IMAGE FOLDER   build it anew; IMAGE is gateway, auth, notifier, worker or mp3lathe
+#   scripts/rootfs.sh build IMAGE FOLDER   build it anew; IMAGE is one of those that images prints
 #   scripts/rootfs.sh images               print the images
 #   scripts/rootfs.sh tar FOLDER           write it as a tar file, which is the same for the same files
 #   scripts/rootfs.sh size FOLDER...       print what each takes, compressed
@@ -12,7 +12,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-images="gateway auth notifier worker mp3lathe"
+images="gateway auth notifier queues worker mp3lathe"
 # The user in the images. Nobody has this number on a machine, by a custom of images without a shell.
 user=65532
 authorities=/etc/ssl/certs/ca-certificates.crt

@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
+	"github.com/mp3lathe/mp3lathe/internal/app/queues"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 	"github.com/mp3lathe/mp3lathe/internal/human"
 )
@@ -73,10 +74,10 @@ type program struct {
 // services in it.
 func services(t *testing.T) []program {
 	t.Helper()
-	all := []program{{name: "mp3lathe-gateway"}, {name: "mp3lathe-auth"}, {name: "mp3lathe-worker"}, {name: "mp3lathe-notifier"}}
+	all := []program{{name: "mp3lathe-gateway"}, {name: "mp3lathe-auth"}, {name: "mp3lathe-worker"}, {name: "mp3lathe-notifier"}, {name: "mp3lathe-queues"}}
 	// What depends on the machine is said in words.
 	words := kong.Vars{"cpus": "one for each processor"}
-	for i, grammar := range []any{&app.GatewayCLI{}, &app.AuthCLI{}, &workers.CLI{}, &app.NotifierCLI{}} {
+	for i, grammar := range []any{&app.GatewayCLI{}, &app.AuthCLI{}, &workers.CLI{}, &app.NotifierCLI{}, &queues.CLI{}} {
 		parser, err := kong.New(grammar, app.Vars("5m"), words)
 		if err != nil {
 			t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/auth"
 	"github.com/mp3lathe/mp3lathe/internal/app"
+	"github.com/mp3lathe/mp3lathe/internal/app/queues"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 	"github.com/mp3lathe/mp3lathe/internal/embedded"
 	"github.com/mp3lathe/mp3lathe/internal/link"
@@ -29,6 +30,8 @@ type serveCmd struct {
 	PublicURL string `group:"Service:" placeholder:"URL" env:"MP3LATHE_PUBLIC_URL" help:"The address as users see it, for links in mails. Default: http:// and the address."`
 
 	app.HealthFlags
+	AdminQueues string `group:"Service:" placeholder:"HOW" enum:"off,read,write" default:"off" env:"MP3LATHE_ADMIN_QUEUES" help:"Show administrators the queues at /admin/queues: off, read, or write, which lets them pause queues and run or remove tasks."`
+
 	app.GatewayFlags
 	app.TurnFlags
 	app.AuthFlags
@@ -159,6 +162,14 @@ func (c *serveCmd) serve(ctx context.Context, std *stdio, p *app.Parts, d *dataF
 	}
 	if err := accounts.Prepare(ctx); err != nil {
 		return err
+	}
+	if c.AdminQueues != "off" {
+		page, closePage, err := queues.Page(p.Redis, c.AdminQueues == "write")
+		if err != nil {
+			return err
+		}
+		defer closePage()
+		settings.gateway.Queues = page
 	}
 	links, err := link.New(settings.gateway.PublicURL, d.linkKeys...)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/mp3lathe/mp3lathe/internal/app"
+	"github.com/mp3lathe/mp3lathe/internal/app/queues"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 )
 
@@ -68,7 +69,7 @@ func convert(t *testing.T, target string) (dockerspec.DockerOCIImageConfig, []st
 }
 
 // grammars are those of the services, with the names of their images.
-var grammars = map[string]any{"gateway": &app.GatewayCLI{}, "auth": &app.AuthCLI{}, "notifier": &app.NotifierCLI{}, "worker": &workers.CLI{}}
+var grammars = map[string]any{"gateway": &app.GatewayCLI{}, "auth": &app.AuthCLI{}, "notifier": &app.NotifierCLI{}, "worker": &workers.CLI{}, "queues": &queues.CLI{}}
 
 // variables are those that a command of a service can be set by; "" is its default one.
 func variables(t *testing.T, service, command string) map[string]bool {

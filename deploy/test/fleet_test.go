@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/client"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 )
@@ -60,9 +62,9 @@ func landlock() bool {
 	return errno == 0 && abi > 0
 }
 
-// TestContainers runs the four services from their images against real servers: their tables
+// TestContainers runs the services from their images against real servers: their tables
 // are made by migrate, each is healthy by its own command, one file is converted in the
-// cage, and a mail tells of it.
+// cage, a mail tells of it, and an administrator sees the queues.
 func TestContainers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -103,7 +105,7 @@ func TestContainers(t *testing.T) {
 	file("auth.key", once(t, "auth", place{args: []string{"keygen"}}))
 
 	port := map[string]string{}
-	for _, image := range []string{"gateway", "auth", "worker", "notifier"} {
+	for _, image := range []string{"gateway", "auth", "worker", "notifier", "queues"} {
 		port[image] = freePort(t)
 	}
 	url := "http://127.0.0.1:" + port["gateway"]
@@ -137,9 +139,10 @@ func TestContainers(t *testing.T) {
 	auth.healthy(t) // or the gateway says that it misses it
 	fleet := []*container{
 		auth,
-		start(t, "gateway", of("MP3LATHE_LISTEN="+listen("gateway"), "MP3LATHE_HEALTH=127.0.0.1:0", "MP3LATHE_AUTH_URL=http://"+listen("auth"))),
+		start(t, "gateway", of("MP3LATHE_LISTEN="+listen("gateway"), "MP3LATHE_HEALTH=127.0.0.1:0", "MP3LATHE_AUTH_URL=http://"+listen("auth"), "MP3LATHE_QUEUES_URL=http://"+listen("queues"))),
 		start(t, "worker", worker),
 		start(t, "notifier", of("MP3LATHE_HEALTH="+listen("notifier"))),
+		start(t, "queues", place{env: []string{"MP3LATHE_REDIS=" + redis.URL, "MP3LATHE_LISTEN=" + listen("queues")}}),
 	}
 	for _, c := range fleet {
 		c.healthy(t)
@@ -154,15 +157,41 @@ func TestContainers(t *testing.T) {
 		t.Errorf("no mail tells of the job: %d mails", len(mails))
 	}
 	caged(t, listen("worker"))
+	_, err = app.CreateUser(ctx, accounts, "root@example.org", password, "admin")
+	must(t, err)
+	queuesShown(t, ctx, url)
 	for _, c := range fleet {
 		calm(t, c, "")
+	}
+}
+
+// password of all users.
+const password = "correct horse battery staple"
+
+// queuesShown checks that an administrator finds the page of the queues at the gateway, and
+// that it shows what is in Redis.
+func queuesShown(t *testing.T, ctx context.Context, url string) {
+	t.Helper()
+	c := &client.Client{Base: url}
+	must(t, c.Login(ctx, "root@example.org", password))
+	for path, want := range map[string]string{"/": "<title>Asynq", "/api/queues": `"queue":"convert-short"`} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/admin/queues"+path, nil)
+		must(t, err)
+		req.Header.Set("Authorization", "Bearer "+c.Token)
+		res, err := http.DefaultClient.Do(req)
+		must(t, err)
+		b, err := io.ReadAll(res.Body)
+		must(t, errors.Join(err, res.Body.Close()))
+		if res.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %d %.500s", path, res.StatusCode, b)
+		}
 	}
 }
 
 // run converts a file as a user does.
 func run(t *testing.T, ctx context.Context, url string) {
 	t.Helper()
-	const email, password = "anna@example.org", "correct horse battery staple"
+	const email = "anna@example.org"
 	c := &client.Client{Base: url}
 	must(t, c.Register(ctx, email, password))
 	must(t, c.Login(ctx, email, password))

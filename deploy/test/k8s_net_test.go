@@ -29,6 +29,7 @@ func (c *cluster) walls(t *testing.T) {
 		"auth":     {"auth", "names", "to-database", "to-mail"},
 		"worker":   {"names", "to-bucket", "to-database", "to-redis"},
 		"notifier": {"names", "to-database", "to-mail", "to-redis"},
+		"queues":   {"names", "to-redis"},
 		"migrate":  {"names", "to-database"},
 	}
 	for _, p := range c.pods() {

@@ -60,7 +60,7 @@ func images(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	names := strings.Fields(string(out))
-	if len(names) != 5 {
+	if len(names) != 6 {
 		t.Fatalf("the images are %q", names)
 	}
 	return names

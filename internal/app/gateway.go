@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -49,6 +51,8 @@ type GatewaySettings struct {
 	// Health is an address for /livez, /readyz and /metrics, or empty.
 	Health string
 	Links  *link.Signer
+	// Queues is a page about the queues for administrators; nil is none.
+	Queues http.Handler
 }
 
 // Check returns the settings of the gateway, without those that other flags make.
@@ -120,7 +124,8 @@ func (c *gatewayHealthCmd) Run(ctx context.Context, std *Std) error {
 
 type gatewayCmd struct {
 	gatewayListen
-	AuthURL string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
+	AuthURL   string `name:"auth-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_AUTH_URL" help:"The auth service, such as http://auth:8081."`
+	QueuesURL string `name:"queues-url" group:"Parts:" placeholder:"URL" env:"MP3LATHE_QUEUES_URL" help:"The page of the queues, such as http://queues:8086, to be shown to administrators at /admin/queues. Default: not shown."`
 	HealthFlags
 	LinkFlags
 	GatewayFlags
@@ -141,6 +146,7 @@ func (c *gatewayCmd) Run(ctx context.Context, std *Std) error {
 	settings.Version, settings.PublicURL = std.Version, c.PublicURL
 	settings.Links = c.LinkFlags.Check(&f)
 	settings.AuthURL = c.authURL(&f)
+	settings.Queues = c.queues(&f)
 	database, bucket, redis := c.JobsFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
@@ -178,6 +184,19 @@ func (c *gatewayCmd) authURL(f *Faults) string {
 	return strings.TrimRight(c.AuthURL, "/")
 }
 
+// queues returns the page about the queues; nil if there is none.
+func (c *gatewayCmd) queues(f *Faults) http.Handler {
+	if c.QueuesURL == "" {
+		return nil
+	}
+	f.httpURL("queues-url", c.QueuesURL, "http://queues:8086")
+	target, err := url.Parse(c.QueuesURL)
+	if err != nil {
+		return nil // it has been said
+	}
+	return gateway.QueuesAt(target)
+}
+
 // Gateway serves the HTTP API on l until ctx is done, and then lets requests finish.
 // verifier is closed by the caller.
 func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySettings, verifier *token.Verifier) error {
@@ -195,7 +214,7 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 	settings.TLS = strings.HasPrefix(settings.PublicURL, "https://")
 	g, err := gateway.New(settings.Config, gateway.Deps{
 		Jobs: jobs, Keys: jobs, Queue: queue, Hints: p.Hints, Bucket: gateway.BucketOf(p.Bucket), Tokens: verifier, Links: settings.Links,
-		Limiter: limiter, Departures: p.Departed,
+		Limiter: limiter, Departures: p.Departed, Queues: settings.Queues,
 		Checks: checks, Logger: p.Log, Metrics: p.Metrics(),
 	})
 	if err != nil {

@@ -39,6 +39,9 @@ func Abort(ctx context.Context, cause error) {
 	panic(http.ErrAbortHandler)
 }
 
+// NoContent is the policy (Content-Security-Policy) of answers that are no pages.
+const NoContent = "default-src 'none'; frame-ancestors 'none'"
+
 // Observe wraps the handler of a service: it gives each request an ID (the answer's
 // X-Request-Id), logs one line when it is done, turns a panic into a problem, and
 // sets the headers that every answer has. Queries are not logged: they may hold
@@ -56,7 +59,7 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration, metrics
 		header.Set("X-Request-Id", rec.id)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		header.Set("Content-Security-Policy", NoContent)
 		header.Set("Referrer-Policy", "no-referrer")
 		control := http.NewResponseController(w)
 		_ = control.SetWriteDeadline(began.Add(timeout))

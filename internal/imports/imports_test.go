@@ -146,7 +146,9 @@ var rules = []struct {
 		[2]string{internal + "/jobstore", module + "/gateway"},
 	},
 	{
-		func(p, imp string) bool { return within(imp, "github.com/hibiken/asynq") && p != internal+"/queue" },
+		func(p, imp string) bool {
+			return within(imp, "github.com/hibiken") && !within(p, internal+"/queue")
+		},
 		"only internal/queue does, so that another queue is a change of one package",
 		[2]string{module + "/worker", "github.com/hibiken/asynq"},
 	},
