@@ -62,8 +62,8 @@ type SweepConfig struct {
 	// does at each start: all that was said to a queue before this time is said again
 	// at once. The zero time is a queue that outlives its processes.
 	QueueSince time.Time
-	// Batch is the most jobs of one kind that one sweep handles, and the most objects
-	// that it asks for at once. Default 500.
+	// Batch is the most jobs of one kind, and the most objects, that a sweep asks for at
+	// once, and the most jobs that it tells the queue of. Default 500.
 	Batch int
 	// Keep is how long the row of an expired job stays for its owner to see.
 	// Default 30 days.

@@ -42,8 +42,9 @@ func (s *Sweeper) orphans(ctx context.Context, until time.Time, r *Report) error
 	if s.walk.folder == len(all) {
 		return nil
 	}
-	for s.walk.folder < len(all) {
-		if time.Now().After(until) || ctx.Err() != nil {
+	// One page in each sweep, even if the other parts have left no time.
+	for first := true; s.walk.folder < len(all); first = false {
+		if !first && time.Now().After(until) || ctx.Err() != nil {
 			return nil
 		}
 		page, err := s.deps.Bucket.Objects(ctx, all[s.walk.folder], s.walk.after, s.cfg.Sweep.Batch)

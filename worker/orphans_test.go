@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,46 @@ func TestExpiry(t *testing.T) {
 	if j := r.get(later); j.State != job.Succeeded {
 		t.Errorf("%s", j.State)
 	}
+}
+
+// TestExpiryKeepsUp: what has expired goes in one sweep while there is time, whatever the
+// size of a batch, and files of several jobs at the same time; and a walk through the
+// bucket goes on though no time is left for it.
+func TestExpiryKeepsUp(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	const jobs = 20
+	for range jobs {
+		r.outlive(r.upload(nil, job.Settings{}))
+	}
+	orphan := job.SourceKey(uuid.Must(uuid.NewV7()).String())
+	r.put(orphan, []byte("x"))
+	small := func(c *worker.Config) { c.Sweep.Batch, c.Sweep.Interval = 3, time.Minute }
+	var at, most atomic.Int32
+	r.faults().set("Delete", func() error {
+		defer at.Add(-1)
+		if n := at.Add(1); n > 1 {
+			most.Store(n)
+		}
+		// The last of all has nobody beside it.
+		for end := time.Now().Add(100 * time.Millisecond); most.Load() < 2 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	})
+	r.sweep(r.sweeper(hour, small), worker.Report{Expired: jobs})
+	if most.Load() < 2 {
+		t.Error("files are removed one after the other")
+	}
+	r.faults().clear()
+	r.sweep(r.sweeper(hour, small, func(c *worker.Config) { c.Sweep.Keep = time.Nanosecond }), worker.Report{Purged: jobs})
+
+	late := r.upload(nil, job.Settings{})
+	r.outlive(late)
+	r.faults().set("DeletePrefix "+job.ResultPrefix(late), func() error { time.Sleep(20 * time.Millisecond); return nil })
+	busy := r.sweeper(hour, small, func(c *worker.Config) { c.Sweep.OrphanAge, c.Sweep.Interval = time.Nanosecond, 10*time.Millisecond })
+	r.sweep(busy, worker.Report{Expired: 1, Orphans: 1})
+	r.holds()
 }
 
 // TestOrphans: what no job needs is removed when it is old enough, and only then.

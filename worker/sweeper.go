@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mp3lathe/mp3lathe/job"
 )
@@ -330,38 +333,73 @@ func (s *Sweeper) notify(ctx context.Context, j job.Job) error {
 	return s.deps.Queue.Notify(ctx, j.ID, j.Attempt)
 }
 
-// expire removes the files of jobs that ended long ago.
+// expireAtOnce is for how many jobs files are removed at the same time: most of it is
+// waiting for the bucket.
+const expireAtOnce = 16
+
+// expire removes the files of jobs that ended long ago, batch after batch while there is
+// time.
 func (s *Sweeper) expire(ctx context.Context, until time.Time, r *Report) error {
-	found, err := s.deps.Jobs.Expirable(ctx, s.cfg.Sweep.Batch)
-	if err != nil {
-		return err
+	for {
+		found, err := s.deps.Jobs.Expirable(ctx, s.cfg.Sweep.Batch)
+		if err != nil {
+			return err
+		}
+		var (
+			mu   sync.Mutex
+			errs []error
+			g    errgroup.Group
+		)
+		g.SetLimit(expireAtOnce)
+		for _, j := range found {
+			if time.Now().After(until) || ctx.Err() != nil {
+				break
+			}
+			g.Go(func() error {
+				err := s.expireOne(ctx, j.ID)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					r.Expired++
+				case !moved(err):
+					errs = append(errs, err)
+				}
+				return nil
+			})
+		}
+		_ = g.Wait()
+		// What could not be removed would be found again at once.
+		if len(errs) > 0 || len(found) < s.cfg.Sweep.Batch || time.Now().After(until) || ctx.Err() != nil {
+			return errors.Join(errs...)
+		}
 	}
-	var errs []error
-	for _, j := range found {
-		if time.Now().After(until) || ctx.Err() != nil {
-			break
-		}
-		// The files go first: a row that is still there brings a sweeper back.
-		err := errors.Join(s.deps.Bucket.Delete(ctx, job.SourceKey(j.ID)), s.deps.Bucket.DeletePrefix(ctx, job.ResultPrefix(j.ID)))
-		if err == nil {
-			_, err = s.deps.Jobs.Expire(ctx, j.ID)
-		}
-		switch {
-		case err == nil:
-			s.publish(ctx, j.ID)
-			r.Expired++
-		case !moved(err):
-			errs = append(errs, err)
-		}
+}
+
+// expireOne removes the files of a job, and then says so in its row: one that is still
+// as it was brings a sweeper back.
+func (s *Sweeper) expireOne(ctx context.Context, id string) error {
+	err := errors.Join(s.deps.Bucket.Delete(ctx, job.SourceKey(id)), s.deps.Bucket.DeletePrefix(ctx, job.ResultPrefix(id)))
+	if err == nil {
+		_, err = s.deps.Jobs.Expire(ctx, id)
 	}
-	return errors.Join(errs...)
+	if err == nil {
+		s.publish(ctx, id)
+	}
+	return err
 }
 
 // purge removes the rows of jobs that expired, and of files that crashed, long ago.
-func (s *Sweeper) purge(ctx context.Context, _ time.Time, r *Report) (err error) {
-	r.Purged, err = s.deps.Jobs.Purge(ctx, s.cfg.Sweep.Keep, s.cfg.Sweep.Batch)
-	if err != nil {
-		return err
+func (s *Sweeper) purge(ctx context.Context, until time.Time, r *Report) (err error) {
+	for {
+		n, err := s.deps.Jobs.Purge(ctx, s.cfg.Sweep.Keep, s.cfg.Sweep.Batch)
+		r.Purged += n
+		if err != nil {
+			return err
+		}
+		if n < s.cfg.Sweep.Batch || time.Now().After(until) || ctx.Err() != nil {
+			break
+		}
 	}
 	r.Pardoned, err = s.deps.Jobs.ForgetCrashes(ctx, s.cfg.Sweep.Keep)
 	return err
