@@ -128,15 +128,15 @@ func (b bench) shape(ctx context.Context, maria *testserver.MariaDBServer, redis
 	if s.Reads, err = reads(ctx, b.samples, empty, full); err != nil {
 		return s, err
 	}
-	log.Print("sweeps")
+	log.Print("single acts and sweeps")
 	for i, sys := range both {
-		for _, measure := range []func(context.Context) (cost, error){sys.turns, sys.idleSweep, sys.overdueSweep} {
+		for _, measure := range []func(context.Context) (cost, error){sys.oneUpload, sys.turns, sys.idleSweep, sys.overdueSweep} {
 			c, err := measure(ctx)
 			if err != nil {
 				return s, err
 			}
 			c.Full = i == 1
-			s.Sweeps = append(s.Sweeps, c)
+			s.Costs = append(s.Costs, c)
 		}
 	}
 	log.Print("claims")
@@ -147,6 +147,12 @@ func (b bench) shape(ctx context.Context, maria *testserver.MariaDBServer, redis
 		}
 		c.Full = i == 1
 		s.Claims = append(s.Claims, c)
+		end, err := sys.oneEnd(ctx)
+		if err != nil {
+			return s, err
+		}
+		end.Full = i == 1
+		s.Costs = append(s.Costs, end)
 	}
 	s.Load = done()
 	return s, nil

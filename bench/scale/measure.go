@@ -198,6 +198,67 @@ func (s *system) measured(ctx context.Context, name string, times int, f func(co
 	}, err
 }
 
+// actsOfEach are so many that the question of what was done counts for little.
+const actsOfEach = 50
+
+// oneUpload is what an upload asks of the servers.
+func (s *system) oneUpload(ctx context.Context) (cost, error) {
+	return s.measured(ctx, "upload", actsOfEach, func(ctx context.Context) error { return s.upload(ctx, uuid.NewString()) })
+}
+
+// oneEnd is what is asked of them from the claim of a job to the mail about its end: a look
+// at the quarantine, one sign of life, the end, and the work of a notifier.
+func (s *system) oneEnd(ctx context.Context) (cost, error) {
+	running, err := s.jobs.List(ctx, job.Query{State: job.Running, Limit: actsOfEach})
+	if err != nil || len(running) == 0 {
+		return cost{}, errors.Join(err, errors.New("nothing runs"))
+	}
+	told := make(chan struct{}, len(running))
+	server, err := queue.NewServer(s.parts.Redis, queue.Notify, queue.ServerConfig{Concurrency: 1, Grace: time.Second, Logger: s.parts.Log},
+		func(ctx context.Context, id string, _ int) error {
+			j, err := s.jobs.ClaimNotice(ctx, id, time.Minute)
+			if err == nil {
+				err = s.jobs.Notified(ctx, j.ID, j.Attempt, "")
+			}
+			told <- struct{}{}
+			return err
+		})
+	if err != nil {
+		return cost{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }()
+	next := 0
+	c, err := s.measured(ctx, "end of a job, and its mail", len(running), func(ctx context.Context) error {
+		j := running[next]
+		next++
+		_, err := s.jobs.Quarantined(ctx, j.CrashKey())
+		if err == nil {
+			err = s.jobs.Heartbeat(ctx, j.ID, j.Attempt, job.Progress{}, time.Hour)
+		}
+		if err == nil {
+			_, err = s.jobs.Succeed(ctx, j.ID, j.Attempt, job.Result{Key: job.ResultKey(j.ID, j.Attempt)}, time.Hour)
+		}
+		if err == nil {
+			err = s.queue.Notify(ctx, j.ID, j.Attempt)
+		}
+		if err == nil {
+			err = s.parts.Hints.Publish(ctx, j.ID)
+		}
+		if err == nil {
+			select {
+			case <-told:
+			case <-time.After(time.Minute):
+				err = errors.New("the notifier has not got a job within a minute")
+			}
+		}
+		return err
+	})
+	cancel()
+	return c, errors.Join(err, <-ended)
+}
+
 // sweepsOfEach are so many that one odd one does not count for much.
 const sweepsOfEach = 5
 

@@ -30,7 +30,7 @@ type shape struct {
 	Few     int          `json:"few"`
 	Submits []compared   `json:"submits"`
 	Reads   []compared   `json:"reads"`
-	Sweeps  []cost       `json:"sweeps"`
+	Costs   []cost       `json:"costs"`
 	Claims  []claiming   `json:"claims"`
 	Load    machine.Load `json:"load"`
 }
@@ -64,7 +64,7 @@ func (r *report) markdown() []byte {
 		p("| *from here on the other system has %s jobs* | | | | | | |\n", few(false))
 		requests(s.Reads)
 		p("\n| one of | jobs | ms | statements | rows read | Redis commands |\n|---|---|---|---|---|---|\n")
-		for _, c := range s.Sweeps {
+		for _, c := range s.Costs {
 			p("| %s | %s | %.1f | %.0f | %.0f | %.0f |\n", c.Name, few(c.Full), c.Millis, c.Statements, c.RowsRead, c.Commands)
 		}
 		p("\n| claims by %d at once | jobs | claims | a second | statements a claim | rows read | Redis commands |\n|---|---|---|---|---|---|---|\n", r.Claimers)
