@@ -107,7 +107,8 @@ func (c *RedisFlags) Optional(f *Faults) redisconn.Address {
 
 // BucketFlags name the bucket.
 type BucketFlags struct {
-	Bucket          string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_BUCKET" help:"Bucket: file:///path/to/folder, or s3://name?region=...; for other servers than Amazon's also &endpoint=https://...&use_path_style=true."`
+	Bucket          string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_BUCKET" secret:"" help:"Bucket: file:///path/to/folder, s3://name?region=... (for other servers than Amazon's also &endpoint=https://...&use_path_style=true), or mongodb://user:password@host:27017/name for GridFS."`
+	BucketFile      string `group:"Parts:" placeholder:"FILE" env:"MP3LATHE_BUCKET_FILE" help:"File that holds the URL, instead."`
 	S3AccessKey     string `name:"s3-access-key" group:"Parts:" placeholder:"KEY" env:"MP3LATHE_S3_ACCESS_KEY" help:"Access key of the bucket. Default: what the AWS SDK finds."`
 	S3SecretKey     string `name:"s3-secret-key" group:"Parts:" placeholder:"SECRET" env:"MP3LATHE_S3_SECRET_KEY" secret:"" help:"Secret key of the bucket."`
 	S3SecretKeyFile string `name:"s3-secret-key-file" group:"Parts:" placeholder:"FILE" env:"MP3LATHE_S3_SECRET_KEY_FILE" help:"File that holds the secret key, instead."`
@@ -121,7 +122,7 @@ type BucketPlace struct {
 
 // Check returns the bucket's place.
 func (c *BucketFlags) Check(ctx context.Context, f *Faults) BucketPlace {
-	place := BucketPlace{URL: c.Bucket, Options: objstore.Options{AccessKey: c.S3AccessKey}}
+	place := BucketPlace{Options: objstore.Options{AccessKey: c.S3AccessKey}}
 	switch {
 	case c.S3AccessKey != "":
 		place.Options.SecretKey = f.Secret("s3-secret-key", c.S3SecretKey, c.S3SecretKeyFile)
@@ -132,8 +133,7 @@ func (c *BucketFlags) Check(ctx context.Context, f *Faults) BucketPlace {
 		f.Add("s3-access-key", "is not set, but there is a secret key")
 		return place
 	}
-	if c.Bucket == "" {
-		f.Add("bucket", "is not set")
+	if place.URL = f.Secret("bucket", c.Bucket, c.BucketFile); place.URL == "" {
 		return place
 	}
 	f.Wrong("bucket", objstore.CheckURL(ctx, place.URL, &place.Options))

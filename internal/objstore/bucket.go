@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/mp3lathe/mp3lathe/internal/mongodb"
 )
 
 // ErrKey reports a key, or the prefix of keys, that is not of the form that the package's
@@ -57,6 +59,9 @@ const staleTemp = 24 * time.Hour
 //     another server than Amazon's), use_path_style=true (which most others need), and those
 //     of gocloud.dev/aws.V2ConfigFromURLParams. The bucket must be there, and be ours alone.
 //     The server is not asked; [Bucket.Ping] asks it.
+//   - mongodb://host/database or mongodb+srv://host/database, as package mongodb takes it: GridFS
+//     in that database, in the collections fs.files and fs.chunks, or of another name than
+//     fs with bucket=name. Indexes are made if they are not there.
 func Open(ctx context.Context, url string) (*Bucket, error) {
 	return OpenWith(ctx, url, nil)
 }
@@ -65,6 +70,13 @@ func Open(ctx context.Context, url string) (*Bucket, error) {
 func OpenWith(ctx context.Context, rawURL string, opts *Options) (*Bucket, error) {
 	if opts == nil {
 		opts = &Options{}
+	}
+	if mongodb.IsURL(rawURL) {
+		g, err := openGridFS(ctx, rawURL)
+		if err != nil {
+			return nil, fmt.Errorf("objstore: %w", err)
+		}
+		return &Bucket{g}, nil
 	}
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -78,7 +90,7 @@ func OpenWith(ctx context.Context, rawURL string, opts *Options) (*Bucket, error
 	case "s3":
 		s, err = openS3(ctx, u, opts)
 	default:
-		err = fmt.Errorf("the scheme %q is neither file nor s3", u.Scheme)
+		err = fmt.Errorf("the scheme %q is neither file nor s3 nor mongodb", u.Scheme)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("objstore: open bucket %s: %w", u.Redacted(), err)
@@ -89,6 +101,12 @@ func OpenWith(ctx context.Context, rawURL string, opts *Options) (*Bucket, error
 // CheckURL reports what is wrong with a URL and the options for [OpenWith]. It makes no
 // folder and asks no server.
 func CheckURL(ctx context.Context, rawURL string, opts *Options) error {
+	if mongodb.IsURL(rawURL) {
+		if _, _, err := gridURL(rawURL); err != nil {
+			return fmt.Errorf("objstore: %w", err)
+		}
+		return nil
+	}
 	if u, err := url.Parse(rawURL); err == nil && u.Scheme == "file" {
 		if _, err := folderPath(u); err != nil {
 			return fmt.Errorf("objstore: open bucket %s: %w", u.Redacted(), err)
@@ -176,7 +194,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) ([]O
 
 // SweepUploads removes what is left of writers that ended without Commit or Abort, since
 // their process was killed, and returns their number. Take an age that no writer reaches:
-// on S3 it counts from Create, in a folder from the last Write.
+// on S3 it counts from Create, in a folder and in GridFS from the last Write.
 func (b *Bucket) SweepUploads(ctx context.Context, olderThan time.Duration) (int, error) {
 	n, err := b.store.sweep(ctx, olderThan)
 	if err != nil {

@@ -1,4 +1,5 @@
-// Package objstore keeps bytes under keys: in a folder, or in a bucket of an S3 server.
+// Package objstore keeps bytes under keys: in a folder, in a bucket of an S3 server, or in
+// GridFS, in a MongoDB database.
 //
 //	bucket, err := objstore.Open(ctx, "s3://videos?endpoint=http://127.0.0.1:7070&use_path_style=true&region=us-east-1")
 //
@@ -28,6 +29,10 @@
 // files without a name in the system's folder for temporary files; only where there can be
 // none does memory grow with the number of writers.
 //
+// A writer of GridFS holds half a MiB, since chunks that were sent can be changed until
+// Commit. What is written and what is replaced changes hands by one change of one document:
+// see gridFS.
+//
 // # Reading
 //
 // A [Reader] of an S3 object fetches its first 64 KiB, and then what it is asked for: after a
@@ -35,6 +40,9 @@
 // what has been read in one go and at most 1 MiB. Gaps of up to 64 KiB count as reading on,
 // and may be fetched; larger ones are not. It holds up to 2 MiB, of several places, so that
 // a video's index and its audio can be read by turns.
+//
+// A reader of GridFS fetches whole chunks, of 64 KiB where we have written them: those that
+// it is asked for, and in reading on more ahead, as above. It holds up to 2 MiB.
 //
 // An answer that breaks off is taken up where it broke. A fault that stays is an error, and
 // never looks like the end of the object.

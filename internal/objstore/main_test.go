@@ -1,6 +1,8 @@
 package objstore_test
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
@@ -13,6 +15,7 @@ import (
 )
 
 var (
+	servers *storage
 	server  *testserver.S3Server
 	buckets atomic.Int64 // made so far
 )
@@ -23,8 +26,28 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	os.Exit(testserver.Main(m, testserver.S3, &server))
+	os.Exit(testserver.Main(m, startStorage, &servers))
 }
+
+// storage is all servers that keep objects.
+type storage struct {
+	s3    *testserver.S3Server
+	mongo *testserver.MongoDBServer
+}
+
+func startStorage(ctx context.Context) (s *storage, err error) {
+	s = new(storage)
+	if s.s3, err = testserver.S3(ctx); err != nil {
+		return nil, err
+	}
+	if s.mongo, err = testserver.MongoDB(ctx, os.Getenv("MP3LATHE_TEST_MONGODB")); err != nil {
+		return nil, errors.Join(err, s.s3.Stop())
+	}
+	server = s.s3
+	return s, nil
+}
+
+func (s *storage) Stop() error { return errors.Join(s.s3.Stop(), s.mongo.Stop()) }
 
 func credentials() *objstore.Options {
 	return &objstore.Options{AccessKey: server.AccessKey, SecretKey: server.SecretKey}
@@ -35,6 +58,13 @@ func newURL(t testing.TB, kind string) string {
 	t.Helper()
 	if kind == "folder" {
 		return "file://" + t.TempDir() + "/bucket"
+	}
+	if kind == "gridfs" {
+		url, err := servers.mongo.NewDatabase()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return url
 	}
 	url, err := server.NewBucket(t.Context(), "test-"+strconv.FormatInt(buckets.Add(1), 10))
 	if err != nil {
@@ -63,7 +93,7 @@ func open(t testing.TB, url string) *objstore.Bucket {
 // each runs a test on every kind of bucket, at the same time.
 func each(t *testing.T, test func(t *testing.T, b *objstore.Bucket)) {
 	t.Parallel()
-	for _, kind := range []string{"folder", "s3"} {
+	for _, kind := range []string{"folder", "s3", "gridfs"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t, newURL(t, kind)))
