@@ -105,6 +105,13 @@ func (s *jobs) ReleaseNotice(ctx context.Context, id string) error {
 	return s.releaseErr
 }
 
+// fail lets so many calls of Notified fail.
+func (s *jobs) fail(calls int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notifiedErrs = calls
+}
+
 // outcomes are those that were noted so far.
 func (s *jobs) outcomes() []string {
 	s.mu.Lock()

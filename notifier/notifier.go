@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -93,6 +94,16 @@ type Notifier struct {
 	cfg    Config
 	deps   Deps
 	stages metrics.Stages
+	// told are the ends that were told, or given up, and of which the row does not know
+	// yet, with the reason: by the [end]. What this process knows is not told again by
+	// it, whatever becomes of the lease.
+	told sync.Map
+}
+
+// end of an attempt at a job.
+type end struct {
+	job     string
+	attempt int
 }
 
 // New returns a notifier.
@@ -111,6 +122,8 @@ func New(cfg Config, deps Deps) (*Notifier, error) {
 const (
 	// afterwards bounds what is done for a notice when its context may be over.
 	afterwards = 10 * time.Second
+	// maxPause between tries to note an end.
+	maxPause = 500 * time.Millisecond
 	// maxReason is the longest reason of a refusal that is kept, in bytes.
 	maxReason = 200
 )
@@ -122,6 +135,9 @@ const tooLate = "the MP3 was no longer kept when it could be told"
 // the handler of the queue's notices. An error means that the notice is to be tried
 // again later; nil, that there is nothing left to do, for whatever reason.
 func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
+	if failure, ok := n.told.Load(end{id, attempt}); ok {
+		return n.note(ctx, end{id, attempt}, failure.(string))
+	}
 	j, err := n.deps.Jobs.ClaimNotice(ctx, id, n.cfg.Lease)
 	switch {
 	case errors.Is(err, job.ErrConflict), errors.Is(err, job.ErrNotFound):
@@ -139,7 +155,7 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 	until := n.linkEnd(&j)
 	if j.State == job.Succeeded && !time.Now().Before(until) {
 		log.Warn("notice given up", "reason", tooLate)
-		return n.notified(ctx, &j, tooLate)
+		return n.note(ctx, end{id, attempt}, tooLate)
 	}
 	m, err := n.compose(&j, until)
 	if err != nil {
@@ -151,10 +167,10 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 	case err == nil:
 		n.stages.Observe(ctx, metrics.Notify, time.Since(began))
 		log.Info("notice sent", "message", m.ID)
-		return n.notified(ctx, &j, "")
+		return n.note(ctx, end{id, attempt}, "")
 	case mail.Permanent(err):
 		log.Warn("notice given up", "reason", err.Error())
-		return n.notified(ctx, &j, reason(err))
+		return n.note(ctx, end{id, attempt}, reason(err))
 	default:
 		return n.release(ctx, id, fmt.Errorf("notifier: job %s: %w", id, err))
 	}
@@ -184,25 +200,44 @@ func (n *Notifier) compose(j *job.Job, until time.Time) (mail.Message, error) {
 	}, err
 }
 
-// notified writes into the row that the end was told, or given up. The mail is out
-// by then, so a shutdown or a hiccup of the database is no reason not to: it tries a
-// few times. If it fails the lease stays, for the time to mend what is broken.
-func (n *Notifier) notified(ctx context.Context, j *job.Job, failure string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(afterwards, n.cfg.Lease/4))
+// note writes into the row that an end was told, or given up. The mail is out by then, so
+// it goes on until the database takes it, however long that is away: once the lease is
+// over, another notifier would send the mail again. Only the end of the process ends it,
+// and not at once.
+func (n *Notifier) note(ctx context.Context, e end, failure string) error {
+	n.told.Store(e, failure)
+	ctx, cancel := outlasting(ctx, min(afterwards, n.cfg.Lease/4))
 	defer cancel()
-	for pause := 50 * time.Millisecond; ; pause *= 2 {
-		err := n.deps.Jobs.Notified(ctx, j.ID, j.Attempt, failure)
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, maxPause) {
+		err := n.deps.Jobs.Notified(ctx, e.job, e.attempt, failure)
 		switch {
 		case err == nil,
 			// Deleted or retried by its owner while the mail was on its way.
 			errors.Is(err, job.ErrConflict), errors.Is(err, job.ErrNotFound), errors.Is(err, job.ErrLost):
+			n.told.Delete(e)
 			return nil
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return fmt.Errorf("notifier: job %s: told, but not noted: %w", j.ID, err)
+			return fmt.Errorf("notifier: job %s: told, but not noted: %w", e.job, err)
 		}
+	}
+}
+
+// outlasting returns a context that ends some time after its parent.
+func outlasting(parent context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	stop := context.AfterFunc(parent, func() {
+		select {
+		case <-time.After(by):
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, func() {
+		stop()
+		cancel()
 	}
 }
 

@@ -264,22 +264,49 @@ func TestStoreFails(t *testing.T) {
 		t.Errorf("%d mails, %q noted", n, s.jobs.outcomes())
 	}
 
-	// A store that does not come back: the lease stays, and holds off a second mail.
-	s = start(t, succeeded(), Config{Lease: 4 * time.Second})
-	s.jobs.notifiedErrs = 1000
-	if err := s.Handle(t.Context(), id, 3); err == nil || !s.jobs.leased() {
-		t.Errorf("%v, leased: %v", err, s.jobs.leased())
-	}
-	if err := s.Handle(t.Context(), id, 3); err != nil || len(s.smtp.Messages()) != 1 {
-		t.Errorf("%v, %d mails", err, len(s.smtp.Messages()))
-	}
-
 	// One that fails to release says both.
 	s = start(t, succeeded(), Config{})
 	s.jobs.releaseErr = errors.New("gone away")
 	s.smtp.RefuseRecipient(450, 1)
 	if err := s.Handle(t.Context(), id, 3); !errors.Is(err, s.jobs.releaseErr) || !strings.Contains(err.Error(), "450") {
 		t.Error(err)
+	}
+}
+
+// TestStoreIsAway: a mail that went out is not sent again, however long the store is away:
+// longer than the lease, too.
+func TestStoreIsAway(t *testing.T) {
+	t.Parallel()
+	s := start(t, succeeded(), Config{Lease: 2 * time.Second})
+	s.jobs.fail(1000)
+	done := make(chan error)
+	go func() { done <- s.Handle(t.Context(), id, 3) }()
+	until(t, func() bool { return len(s.smtp.Messages()) == 1 })
+	until(t, func() bool { return !s.jobs.leased() })
+	// The queue says it again: it is known what is still to be done.
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := s.Handle(ctx, id, 3); err == nil || !strings.Contains(err.Error(), "told, but not noted") {
+		t.Error(err)
+	}
+	s.jobs.fail(0)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := s.Handle(t.Context(), id, 3); err != nil {
+		t.Error(err)
+	}
+	if n := len(s.smtp.Messages()); n != 1 || len(s.jobs.outcomes()) != 1 {
+		t.Errorf("%d mails, %q noted", n, s.jobs.outcomes())
+	}
+}
+
+func until(t *testing.T, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not in time")
+		}
 	}
 }
 
