@@ -47,8 +47,9 @@ type chaos struct {
 
 	promises              []*promise
 	again, mails, doubled int
-	twice                 map[int]bool // rounds in which a second mail is possible
-	unmailed              map[int]bool // and in which none may come
+	unmailed              map[int]bool // rounds in which no mail may come
+	mu                    sync.Mutex
+	deaths                []death // of the notifier, and of the mail server
 }
 
 // example is a file with what must become of it.
@@ -128,7 +129,7 @@ var hurried = []string{"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP
 func newChaos(t *testing.T, settings ...string) *chaos {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
-	c := &chaos{t: t, nodes: map[string]*node{}, twice: map[int]bool{}, unmailed: map[int]bool{}}
+	c := &chaos{t: t, nodes: map[string]*node{}, unmailed: map[int]bool{}}
 	_, err := chaosPrograms()
 	must(t, err)
 	c.maria, err = testserver.MariaDB(ctx)
@@ -254,19 +255,15 @@ func (c *chaos) disasters() {
 	}
 	var calls atomic.Int64
 	writes := func(r *http.Request) bool { return r.Method == http.MethodPut || r.Method == http.MethodPost }
-	// Whoever looks at a round's mails must know that it was special.
-	mark := func(rounds map[int]bool, begin func() func()) func() func() {
-		return func() func() {
-			rounds[c.now()] = true
-			return begin()
-		}
-	}
 	c.faults = []disaster{
 		{"worker", "a worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("worker")},
 		{"fast", "the fast worker is killed", 100 * time.Millisecond, 2 * time.Second, killed("fast")},
 		{"gateway", "the gateway is killed", 50 * time.Millisecond, time.Second, killed("gateway")},
 		{"auth", "auth is killed", time.Second, 3 * time.Second, killed("auth")},
-		{"notifier", "the notifier is killed", 50 * time.Millisecond, 2 * time.Second, mark(c.twice, killed("notifier"))},
+		{"notifier", "the notifier is killed", 50 * time.Millisecond, 2 * time.Second, func() func() {
+			c.dies(time.Now(), time.Now())
+			return killed("notifier")()
+		}},
 		{"Redis", "Redis is stopped", time.Second, 4 * time.Second, func() func() {
 			must(t, c.redis.Kill())
 			return func() { must(t, c.redis.Start(context.WithoutCancel(t.Context()))) }
@@ -315,18 +312,23 @@ func (c *chaos) disasters() {
 			c.smtp.RefuseData(451, -1)
 			return func() { c.smtp.RefuseData(451, 0) }
 		}},
-		{"mail", "the mail server says 5xx", time.Second, 2 * time.Second, mark(c.unmailed, func() func() {
+		{"mail", "the mail server says 5xx", time.Second, 2 * time.Second, func() func() {
+			c.unmailed[c.now()] = true
 			c.smtp.RefuseRecipient(550, -1)
 			return func() { c.smtp.RefuseRecipient(550, 0) }
-		})},
+		}},
 		{"mail", "the mail server hangs", time.Second, 3 * time.Second, func() func() {
 			c.smtp.Hang(-1)
 			return func() { c.smtp.Hang(0) }
 		}},
-		{"mail", "the mail server takes a mail and dies", time.Second, 2 * time.Second, mark(c.twice, func() func() {
+		{"mail", "the mail server takes a mail and dies", time.Second, 2 * time.Second, func() func() {
+			from := time.Now()
 			c.smtp.DropBeforeReply(1)
-			return func() { c.smtp.DropBeforeReply(0) }
-		})},
+			return func() {
+				c.smtp.DropBeforeReply(0)
+				c.dies(from, time.Now())
+			}
+		}},
 	}
 }
 
@@ -458,7 +460,7 @@ func (nowhere) Publish(context.Context, string) error                     { retu
 func (c *chaos) checkMails(accepted map[string]*promise) {
 	t := c.t
 	t.Helper()
-	told := map[string]int{}
+	told := map[string][]time.Time{}
 	count := func() {
 		clear(told)
 		for _, m := range c.smtp.Messages() {
@@ -467,12 +469,12 @@ func (c *chaos) checkMails(accepted map[string]*promise) {
 			if !ok {
 				t.Fatalf("a mail without an ID: %.300s", m.Data)
 			}
-			told[id]++
+			told[id] = append(told[id], m.At)
 		}
 	}
 	missing := func() (ids []string) {
 		for id, p := range accepted {
-			if told[id] == 0 && !c.refused(p.round) {
+			if len(told[id]) == 0 && !c.refused(p.round) {
 				ids = append(ids, fmt.Sprintf("%s (%s, round %d)", id, p.name, p.round))
 			}
 		}
@@ -488,19 +490,31 @@ func (c *chaos) checkMails(accepted map[string]*promise) {
 			break
 		}
 	}
-	for id, n := range told {
+	for id, times := range told {
 		p := accepted[id]
 		if p == nil {
-			t.Errorf("%d mails of %s, which nobody was promised", n, id)
+			t.Errorf("%d mails of %s, which nobody was promised", len(times), id)
 			continue
 		}
-		c.mails += n
-		if n > 1 {
-			c.doubled += n - 1
-			// A mail is late if the server was away; so is the death that doubles it.
-			if !c.twice[p.round] && !c.twice[p.round+1] {
-				t.Errorf("%d mails of %s (%s, round %d)", n, id, p.name, p.round)
+		c.mails += len(times)
+		c.doubled += len(times) - 1
+		for i, again := range times[1:] {
+			first := times[i]
+			if !slices.ContainsFunc(c.deaths, func(d death) bool { return d.until.After(first.Add(-noteTime)) && d.from.Before(again) }) {
+				t.Errorf("a mail of %s (%s, round %d) was sent at %v and again at %v, and nobody died in between", id, p.name, p.round, first, again)
 			}
 		}
 	}
 }
+
+// death is when the notifier, or the mail server with an answer, may have died.
+type death struct{ from, until time.Time }
+
+func (c *chaos) dies(from, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaths = append(c.deaths, death{from, until})
+}
+
+// noteTime is how far the clock of a mail's arrival and that of a death may be apart.
+const noteTime = 100 * time.Millisecond

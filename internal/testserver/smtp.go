@@ -39,6 +39,8 @@ type SMTPConfig struct {
 
 // SMTPMessage is a message that a server has taken.
 type SMTPMessage struct {
+	// At is when it was taken.
+	At time.Time
 	// From and To are those of the envelope.
 	From string
 	To   []string

@@ -3,6 +3,7 @@ package testserver
 import (
 	"io"
 	"slices"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -76,7 +77,7 @@ func (s *smtpSession) Data(r io.Reader) error {
 		return refusal(code, "The message is refused")
 	}
 	_, encrypted := s.conn.TLSConnectionState()
-	s.server.record(SMTPMessage{From: s.from, To: slices.Clone(s.to), Data: data, User: s.user, TLS: encrypted})
+	s.server.record(SMTPMessage{At: time.Now(), From: s.from, To: slices.Clone(s.to), Data: data, User: s.user, TLS: encrypted})
 	if _, ok := s.server.due(faultDropBefore); ok {
 		s.conn.Conn().Close()
 	}
