@@ -32,6 +32,9 @@ func (c *cluster) walls(t *testing.T) {
 		"queues":   {"names", "to-redis"},
 		"migrate":  {"names", "to-database"},
 	}
+	if slices.Contains(c.components, "oidc") {
+		want["auth"] = []string{"auth", "names", "to-database", "to-mail", "to-provider"}
+	}
 	for _, p := range c.pods() {
 		var out []string
 		for name, policy := range c.policies {

@@ -127,6 +127,7 @@ func (c *cluster) settings(t *testing.T, service string) {
 		// Those that deploy/secrets.sh makes have the names that the files have in the pods.
 		values, folder := makeSecrets(t), t.TempDir()
 		must(t, os.WriteFile(filepath.Join(values, "smtp.password"), []byte("secret"), 0o444))
+		must(t, os.WriteFile(filepath.Join(values, "oidc.json"), []byte(`[{"name":"example","issuer":"https://id.example.org","client_id":"mp3lathe","client_secret":"secret"}]`), 0o444))
 		for _, v := range spec.Volumes {
 			if v.Projected == nil {
 				continue

@@ -27,6 +27,7 @@ import (
 // cluster is what an overlay makes, by the kinds and names of the objects.
 type cluster struct {
 	overlay     string
+	components  []string // beside those of the overlay
 	namespaces  map[string]*core.Namespace
 	deployments map[string]*apps.Deployment
 	sets        map[string]*apps.StatefulSet
@@ -85,8 +86,9 @@ func put[T any](m *map[string]T, name string, o T) {
 }
 
 // kustomize builds an overlay as kubectl does, and decodes what comes of it strictly: a
-// field that its kind does not have is an error. dev gets secrets of its own.
-func kustomize(t *testing.T, overlay string) *cluster {
+// field that its kind does not have is an error. dev gets secrets of its own. Components
+// are added as an overlay above it would.
+func kustomize(t *testing.T, overlay string, components ...string) *cluster {
 	t.Helper()
 	dir := t.TempDir()
 	must(t, os.CopyFS(filepath.Join(dir, "k8s"), os.DirFS(filepath.Join(top, "deploy", "k8s"))))
@@ -95,6 +97,15 @@ func kustomize(t *testing.T, overlay string) *cluster {
 	must(t, os.RemoveAll(secrets))
 	if overlay == "dev" {
 		must(t, os.Rename(makeSecrets(t), secrets))
+	}
+	if len(components) > 0 {
+		above := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: mp3lathe\nresources: [../" + overlay + "]\ncomponents:\n"
+		for _, name := range components {
+			above += "  - ../../components/" + name + "\n"
+		}
+		folder = filepath.Join(dir, "k8s", "overlays", "above")
+		must(t, os.Mkdir(folder, 0o700))
+		must(t, os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(above), 0o600))
 	}
 	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {
@@ -107,7 +118,7 @@ func kustomize(t *testing.T, overlay string) *cluster {
 		must(t, add(scheme))
 	}
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	c := &cluster{overlay: overlay}
+	c := &cluster{overlay: overlay, components: components}
 	for _, r := range made.Resources() {
 		b, err := r.AsYAML()
 		must(t, err)
@@ -162,9 +173,10 @@ func kustomize(t *testing.T, overlay string) *cluster {
 // TestOverlays: what each overlay makes is well-formed, holds together, runs with the
 // least rights, and is reached by those only who have to.
 func TestOverlays(t *testing.T) {
-	for _, overlay := range []string{"dev", "production"} {
-		t.Run(overlay, func(t *testing.T) {
-			c := kustomize(t, overlay)
+	for _, made := range [][]string{{"dev"}, {"production"}, {"production", "oidc"}} {
+		t.Run(strings.Join(made, " with "), func(t *testing.T) {
+			overlay := made[0]
+			c := kustomize(t, overlay, made[1:]...)
 			if ns := c.namespaces["mp3lathe"]; ns == nil || ns.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
 				t.Errorf("the namespace is %+v", ns)
 			}
