@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/accountapi"
@@ -219,5 +220,26 @@ func TestAdminRoutes(t *testing.T) {
 	f.exec("UPDATE users SET role = 'user' WHERE email = ?", root)
 	if a := f.do("GET", "/v1/auth/users", "", bearer(demoted)); a.status != 403 || a.code() != "forbidden" {
 		t.Errorf("one who was an administrator: %d %s", a.status, a.body)
+	}
+}
+
+// TestAuditRetention: what administrators did is removed when its time is over, and kept
+// for ever where that is set.
+func TestAuditRetention(t *testing.T) {
+	t.Parallel()
+	for retention, left := range map[time.Duration]int{0: 2, 24 * time.Hour: 1} {
+		f := serve(t, func(c *Config, _ *Deps) { c.AuditRetention = retention })
+		f.verified(email, "admin")
+		if _, err := f.db.ExecContext(t.Context(), "UPDATE account_audit SET at = at - 90000000000"); err != nil { // 25 hours
+			t.Fatal(err)
+		}
+		f.verified(eve, "user")
+		f.tidy(t.Context())
+		if n := f.count("account_audit"); n != left {
+			t.Errorf("kept for %v: %d, want %d", retention, n, left)
+		}
+	}
+	if err := (Config{Secrets: secrets(t), AuditRetention: time.Hour}).Validate(); err == nil {
+		t.Error("an hour is taken")
 	}
 }

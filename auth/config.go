@@ -17,6 +17,9 @@ import (
 // maxLifetime of an access token.
 const maxLifetime = 24 * time.Hour
 
+// minAudit is the shortest time that entries of the audit log may be kept.
+const minAudit = 24 * time.Hour
+
 // Config of the service. The zero value of each field but Secrets is a good default.
 type Config struct {
 	// Secrets seal the signing keys in the database. Required. All processes of a
@@ -41,6 +44,9 @@ type Config struct {
 	// PublicURL is the gateway's address as users see it, which links in mails, and where
 	// providers send browsers back to, begin with. Needed with a Mailer or Providers.
 	PublicURL string
+	// AuditRetention is how long entries of the audit log are kept, a day or more; 0 is for
+	// ever.
+	AuditRetention time.Duration
 	// Providers of OpenID Connect that users can sign in with. They need a PublicURL.
 	Providers []Provider
 	// Password says what a hash costs.
@@ -209,6 +215,8 @@ type Administrator interface {
 	// Note notes what changes nothing.
 	Note(ctx context.Context, act account.Act) error
 	Audit(ctx context.Context, subject, before string, limit int) ([]account.Act, error)
+	// PurgeAudit removes what is older than age.
+	PurgeAudit(ctx context.Context, age time.Duration) error
 }
 
 // IdentityKeeper keeps what links accounts to providers of OpenID Connect.
@@ -319,6 +327,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%d hashes at the same time: want 1 or more", c.Hashes)
 	case c.HashWait < 0:
 		return fmt.Errorf("the wait for a hash is %v", c.HashWait)
+	case c.AuditRetention != 0 && c.AuditRetention < minAudit:
+		return fmt.Errorf("the audit log is kept for %v: want a day or more, or 0", c.AuditRetention)
 	case len(c.Providers) > 0 && c.PublicURL == "":
 		return errors.New("there is no address for providers to send browsers back to")
 	}

@@ -201,7 +201,11 @@ func (s *Service) sendMails(ctx context.Context) {
 
 // tidy removes what is over.
 func (s *Service) tidy(ctx context.Context) {
-	if err := errors.Join(s.accounts.PurgeSessions(ctx), s.accounts.PurgeMails(ctx), s.accounts.PurgeSignIns(ctx)); err != nil && ctx.Err() == nil {
+	err := errors.Join(s.accounts.PurgeSessions(ctx), s.accounts.PurgeMails(ctx), s.accounts.PurgeSignIns(ctx))
+	if s.auditRetention > 0 {
+		err = errors.Join(err, s.accounts.PurgeAudit(ctx, s.auditRetention))
+	}
+	if err != nil && ctx.Err() == nil {
 		s.logger.WarnContext(ctx, "what is over could not be removed", "error", err)
 	}
 }

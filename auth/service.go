@@ -39,7 +39,8 @@ type Service struct {
 	publicURL    string
 	verification Verification
 
-	providers []*provider
+	providers      []*provider
+	auditRetention time.Duration // 0: for ever
 
 	mailsWoken, departuresWoken chan struct{}
 }
@@ -67,7 +68,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{
 		anybody: !cfg.RegistrationClosed, accounts: deps.Accounts, limits: deps.Limits, rules: *cfg.rules, secrets: cfg.Secrets, logger: deps.Logger,
-		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle,
+		sessionLifetime: cfg.SessionLifetime, sessionIdle: cfg.SessionIdle, auditRetention: cfg.AuditRetention,
 		mailer: deps.Mailer, gateway: deps.Gateway, publicURL: strings.TrimRight(cfg.PublicURL, "/"), verification: cfg.Verification,
 		mailsWoken: make(chan struct{}, 1), departuresWoken: make(chan struct{}, 1),
 		keys: &keyring{store: deps.Accounts, secrets: cfg.Secrets, lifetime: cfg.TokenLifetime, now: cfg.now, logger: deps.Logger},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mp3lathe/mp3lathe/auth/account"
 )
@@ -158,4 +159,12 @@ func (s *Store) Audit(ctx context.Context, subject, before string, limit int) ([
 		return nil, fmt.Errorf("accountstore: audit: %w", err)
 	}
 	return acts, nil
+}
+
+// PurgeAudit removes what was done longer ago than age.
+func (s *Store) PurgeAudit(ctx context.Context, age time.Duration) error {
+	if _, err := s.exec(ctx, "DELETE FROM account_audit WHERE at < "+s.db.Now()+" - ?", age.Microseconds()); err != nil {
+		return fmt.Errorf("accountstore: purge the audit log: %w", err)
+	}
+	return nil
 }

@@ -161,3 +161,29 @@ func TestUsers(t *testing.T) {
 		}
 	})
 }
+
+// TestPurgeAudit: entries go when they are old enough, and no others.
+func TestPurgeAudit(t *testing.T) {
+	onAccount(t, func(t *testing.T, db *sqldb.DB, s *Store, a account.Account) {
+		ctx := t.Context()
+		old, young := newAct(t, account.ActLock, a.ID), newAct(t, account.ActUnlock, a.ID)
+		if err := errors.Join(s.Lock(ctx, old), s.Unlock(ctx, young)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(ctx, "UPDATE account_audit SET at = at - ? WHERE id = ?", (25 * time.Hour).Microseconds(), old.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PurgeAudit(ctx, 26*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if acts, err := s.Audit(ctx, "", "", 10); err != nil || len(acts) != 2 {
+			t.Errorf("%+v, %v", acts, err)
+		}
+		if err := s.PurgeAudit(ctx, 24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if acts, err := s.Audit(ctx, "", "", 10); err != nil || len(acts) != 1 || acts[0].ID != young.ID {
+			t.Errorf("%+v, %v", acts, err)
+		}
+	})
+}

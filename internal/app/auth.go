@@ -32,6 +32,7 @@ type AuthFlags struct {
 	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
 	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
 	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login. The same for all auth processes."`
+	AuditRetention  time.Duration `group:"Service:" placeholder:"TIME" default:"8760h" env:"MP3LATHE_AUDIT_RETENTION" help:"How long it is kept what administrators did to accounts; 0 is for ever."`
 	OIDCFlags
 }
 
@@ -43,10 +44,14 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	}
 	f.Time("session-lifetime", c.SessionLifetime, c.TokenLifetime, Long)
 	f.Time("session-idle", c.SessionIdle, min(c.TokenLifetime, c.SessionLifetime), c.SessionLifetime)
+	if c.AuditRetention != 0 {
+		f.Time("audit-retention", c.AuditRetention, 24*time.Hour, Long)
+	}
 	return auth.Config{
 		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime,
 		SessionLifetime: c.SessionLifetime, SessionIdle: c.SessionIdle, RegistrationClosed: c.Registration == "closed",
 		Verification: auth.Verification(c.Verification), Providers: c.OIDCFlags.Check(f, c.Registration == "closed"),
+		AuditRetention: c.AuditRetention,
 	}
 }
 

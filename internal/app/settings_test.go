@@ -123,6 +123,7 @@ func TestWrongSettings(t *testing.T) {
 		{&AuthCLI{}, authArgs, "--gateway-url=gateway:8080", []string{"--gateway-url (MP3LATHE_GATEWAY_URL) is \"gateway:8080\": want one such as http://gateway:8080"}},
 		{&AuthCLI{}, authArgs, "--verification=jobs", []string{"--smtp (MP3LATHE_SMTP) is not set"}},
 		{&AuthCLI{}, authArgs, "--public-url=x", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong"}},
+		{&AuthCLI{}, authArgs, "--audit-retention=1h", []string{"--audit-retention (MP3LATHE_AUDIT_RETENTION) is 1h: want 24h or more"}},
 		{&AuthCLI{}, oidcArgs, "--public-url=", []string{"--public-url (MP3LATHE_PUBLIC_URL) is not set, but there are providers of OpenID Connect"}},
 		{&AuthCLI{}, oidcArgs, "--oidc={}", []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers"}},
 		{&AuthCLI{}, oidcArgs, `--oidc=[{"name":"secret0815`, []string{"--oidc (MP3LATHE_OIDC) is no JSON array of providers: it ends too early"}},
