@@ -243,6 +243,31 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetTakesOver: who gets an account by the mail of its address, which somebody else
+// has made for it, has it alone: the keys of that one are gone. Those of an account that was
+// its owner's before stay.
+func TestResetTakesOver(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]bool{"a stranger's": false, "the owner's": true} {
+		f := serve(t, nil)
+		f.register(email, password)
+		if verifying := linkToken(t, f.mail(email, 1)); before {
+			if a := f.post("/v1/auth/verify", m{"token": verifying}); a.status != 204 {
+				t.Fatalf("%d %s", a.status, a.body)
+			}
+		}
+		key, _ := f.makeKey(f.login(email, password), m{"name": "x", "scopes": []string{"jobs:read"}, "password": password})
+		f.post("/v1/auth/reset/send", m{"email": email})
+		// The second mail tells of the key.
+		if a := f.post("/v1/auth/reset", m{"token": linkToken(t, f.mail(email, 3)), "password": "staple battery horse"}); a.status != 204 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if a := f.do("POST", "/v1/auth/token", "", bearer(key.Secret)); (a.status == 200) != before {
+			t.Errorf("%s: the key: %d %s", name, a.status, a.body)
+		}
+	}
+}
+
 // TestResetAtOnce: of many who use a link at the same time one does.
 func TestResetAtOnce(t *testing.T) {
 	t.Parallel()

@@ -184,10 +184,15 @@ func (s *Store) Resettable(ctx context.Context, token string) (account.Account, 
 
 // ResetPassword sets a password, once for each secret: all that the account was sent are
 // used up by it. All its sessions end, its address is verified, and a mail is kept that
-// tells of it.
+// tells of it. If the address was not verified before, somebody else may have made the
+// account, and its API keys go, too.
 func (s *Store) ResetPassword(ctx context.Context, token, hash string, m account.NewMail) error {
 	err := s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		id, err := s.mailOwner(ctx, tx, token, account.MailReset, unused)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, "DELETE FROM api_keys WHERE user_id IN (SELECT id FROM users WHERE id = ? AND verified_at IS NULL)", id)
 		if err != nil {
 			return err
 		}
