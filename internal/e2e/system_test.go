@@ -32,7 +32,8 @@ type system struct {
 	services []*service
 	mails    func() []string // their source
 	bucket   func(t *testing.T) *objstore.Bucket
-	secrets  []string // that no log may hold
+	secrets  []string          // that no log may hold
+	health   map[string]string // addresses for those who watch, by service; nil if there are none
 }
 
 // servers are those that all programs share, with a new database and bucket.
@@ -112,11 +113,16 @@ func fleet(t *testing.T) *system {
 		"--smtp", smtp.Address(), "--smtp-user", "mp3", "--smtp-password-file", file("smtp", smtpPassword), "--smtp-ca", file("ca.pem", string(smtp.CertPEM())),
 		"--mail-from", "mp3lathe <mp3lathe@example.org>",
 	}
+	s.health = map[string]string{}
+	watched := func(name string, args ...string) *service {
+		s.health[name] = freeAddress(t)
+		return run(t, name, env, append(args, "--health", s.health[name])...)
+	}
 	s.services = []*service{
-		run(t, "auth", env, append([]string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
-		run(t, "gateway", env, "--listen", front, "--auth-url", "http://"+behind),
-		run(t, "worker", env),
-		run(t, "notifier", env, mail...),
+		watched("auth", append([]string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
+		watched("gateway", "--listen", front, "--auth-url", "http://"+behind),
+		watched("worker"),
+		watched("notifier", mail...),
 	}
 	s.wait(t)
 	return s
