@@ -48,8 +48,8 @@ func main() {
 		b.users = append(b.users, min(n, b.rows))
 	}
 	r, err := b.run(ctx)
-	if err == nil {
-		err = r.write(*out)
+	if r != nil && len(r.Shapes) > 0 { // those before the one that failed
+		err = errors.Join(err, r.write(*out))
 	}
 	if err != nil {
 		log.Fatal(errors.Join(err, ctx.Err()))
@@ -85,7 +85,8 @@ func (b bench) run(ctx context.Context) (r *report, err error) {
 	for _, users := range b.users {
 		s, err := b.shape(ctx, maria, redis, users)
 		if err != nil {
-			return nil, fmt.Errorf("%d jobs of %d users: %w", b.rows, users, err)
+			r.Load = done()
+			return r, fmt.Errorf("%d jobs of %d users: %w", b.rows, users, err)
 		}
 		r.Shapes = append(r.Shapes, s)
 	}
