@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -16,11 +17,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/app/workers"
 	"github.com/mp3lathe/mp3lathe/internal/client"
-	"github.com/mp3lathe/mp3lathe/internal/jobstore"
+	"github.com/mp3lathe/mp3lathe/internal/jobs"
 	"github.com/mp3lathe/mp3lathe/internal/objstore"
-	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/worker"
@@ -35,11 +36,13 @@ type chaos struct {
 	faults []disaster
 
 	maria *testserver.MariaDBServer
+	mongo *testserver.MongoDBServer // nil if jobs are in SQL
 	redis *testserver.RedisServer
 	proxy *testserver.S3Proxy // in front of the bucket
 	smtp  *testserver.SMTPServer
 
 	database, bucket string
+	jobs             string // the database of jobs, if it is another one
 	s3               *testserver.S3Server
 
 	clips []example
@@ -127,9 +130,19 @@ var hurried = []string{"MP3LATHE_LEASE=3s", "MP3LATHE_SWEEP_INTERVAL=500ms", "MP
 // newChaos starts the servers and the fleet: two workers, one of them with a clock that
 // is fast.
 func newChaos(t *testing.T, settings ...string) *chaos {
+	return chaosOn(t, nil, settings...)
+}
+
+// chaosOn is newChaos with the jobs in MongoDB, if there is one.
+func chaosOn(t *testing.T, mongo *testserver.MongoDBServer, settings ...string) *chaos {
 	t.Helper()
 	ctx := within(t, 5*time.Minute)
-	c := &chaos{t: t, nodes: map[string]*node{}, unmailed: map[int]bool{}}
+	c := &chaos{t: t, mongo: mongo, nodes: map[string]*node{}, unmailed: map[int]bool{}}
+	if mongo != nil {
+		url, err := mongo.NewDatabase()
+		must(t, err)
+		c.jobs = url
+	}
 	_, err := chaosPrograms()
 	must(t, err)
 	c.maria, err = testserver.MariaDB(ctx)
@@ -171,7 +184,7 @@ func (c *chaos) services(settings []string) {
 	front, behind := freeAddress(t), freeAddress(t)
 	c.base = "http://" + front
 	env := []string{
-		"MP3LATHE_DATABASE_FILE=" + file("database", c.database),
+		"MP3LATHE_DATABASE_FILE=" + file("database", cmp.Or(c.jobs, c.database)),
 		"MP3LATHE_REDIS=" + c.redis.URL,
 		"MP3LATHE_BUCKET=" + strings.Replace(c.bucket, escaped(c.s3.Endpoint), escaped(c.proxy.Endpoint), 1),
 		"MP3LATHE_S3_ACCESS_KEY=" + c.s3.AccessKey,
@@ -183,7 +196,7 @@ func (c *chaos) services(settings []string) {
 	}
 	env = append(env, settings...)
 	for name, n := range map[string]*node{
-		"auth":     {program: "auth", args: []string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}},
+		"auth":     {program: "auth", args: []string{"--database-file", file("accounts", c.database), "--listen", behind, "--auth-key-file", file("auth.key", authKey)}},
 		"gateway":  {program: "gateway", args: []string{"--listen", front, "--auth-url", "http://" + behind}},
 		"worker":   {program: "worker"},
 		"fast":     {program: "fast"},
@@ -330,6 +343,31 @@ func (c *chaos) disasters() {
 			}
 		}},
 	}
+	if c.mongo != nil && !c.mongo.Real {
+		c.faults = append(c.faults, c.mongoFaults()...)
+	}
+}
+
+// mongoFaults are what can befall the database of jobs.
+func (c *chaos) mongoFaults() []disaster {
+	stopped := func() func() {
+		must(c.t, c.mongo.Kill())
+		return func() { must(c.t, c.mongo.Start(context.WithoutCancel(c.t.Context()))) }
+	}
+	return []disaster{
+		{"MongoDB", "MongoDB is stopped", 10 * time.Second, 11 * time.Second, stopped},
+		{"MongoDB", "MongoDB restarts", 0, time.Millisecond, stopped},
+		{"MongoDB", "MongoDB is stopped for a moment", time.Second, 3 * time.Second, stopped},
+	}
+}
+
+// openJobs opens the database of jobs.
+func (c *chaos) openJobs(ctx context.Context) jobs.Store {
+	c.t.Helper()
+	p := &app.Parts{}
+	must(c.t, p.OpenDB(ctx, cmp.Or(c.jobs, c.database)))
+	c.t.Cleanup(func() { must(c.t, p.Close()) })
+	return p.Jobs
 }
 
 // refused reports whether the mail server has refused mails for good while those of a
@@ -365,10 +403,7 @@ func (c *chaos) end() {
 	for _, name := range slices.Sorted(maps.Keys(c.nodes)) {
 		c.nodes[name].stop()
 	}
-	db, err := sqldb.Open(ctx, c.database)
-	must(t, err)
-	defer db.Close()
-	jobs := jobstore.New(db)
+	jobs := c.openJobs(ctx)
 	bucket, err := objstore.OpenWith(ctx, c.bucket, &objstore.Options{AccessKey: c.s3.AccessKey, SecretKey: c.s3.SecretKey})
 	must(t, err)
 	defer bucket.Close()
@@ -403,7 +438,7 @@ func (c *chaos) end() {
 
 // checkBucket sweeps what the dead have left, and then looks for what nobody needs and
 // for what somebody lacks.
-func (c *chaos) checkBucket(ctx context.Context, jobs *jobstore.Store, bucket *objstore.Bucket) {
+func (c *chaos) checkBucket(ctx context.Context, jobs jobs.Store, bucket *objstore.Bucket) {
 	t := c.t
 	t.Helper()
 	sweeper, err := worker.NewSweeper(

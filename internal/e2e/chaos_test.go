@@ -38,9 +38,29 @@ import (
 // The clock of one worker is five minutes fast all the time.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	rounds, seed := 4, uint64(time.Now().UnixNano())%1_000_000
+	newChaosRun(t, 4, 25).run(func() *chaos { return newChaos(t, hurried...) })
+}
+
+// TestChaosMongoDB is the same with the jobs in MongoDB, or FerretDB, which dies too.
+func TestChaosMongoDB(t *testing.T) {
+	t.Parallel()
+	mongo := mongoServer(t)
+	newChaosRun(t, 2, 6).run(func() *chaos { return chaosOn(t, mongo, hurried...) })
+}
+
+// chaosRun is how long, and by which numbers, things go wrong.
+type chaosRun struct {
+	t      *testing.T
+	rounds int
+	seed   uint64
+}
+
+// newChaosRun has so many rounds, and in CI so many, unless the environment says otherwise.
+func newChaosRun(t *testing.T, rounds, ci int) chaosRun {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano()) % 1_000_000
 	if os.Getenv("CI") != "" {
-		rounds = 25
+		rounds = ci
 	}
 	for name, set := range map[string]func(n uint64){
 		"MP3LATHE_CHAOS_ROUNDS": func(n uint64) { rounds = int(n) },
@@ -52,8 +72,14 @@ func TestChaos(t *testing.T) {
 			set(n)
 		}
 	}
+	return chaosRun{t, rounds, seed}
+}
+
+// run runs the rounds on a fleet.
+func (r chaosRun) run(start func() *chaos) {
+	t, rounds, seed := r.t, r.rounds, r.seed
 	t.Logf("%d rounds; to repeat them: make chaos ROUNDS=%[1]d SEED=%d", rounds, seed)
-	c := newChaos(t, hurried...)
+	c := start()
 	began := time.Now()
 	for n := range rounds {
 		c.round(n, rand.New(rand.NewPCG(seed, uint64(n))))

@@ -175,6 +175,12 @@ func clips(t *testing.T, n int) []clip {
 			}
 		}
 	}
+	return mixed(append(found, fixtures(t)...), n)
+}
+
+// fixtures are small.
+func fixtures(t *testing.T) (found []clip) {
+	t.Helper()
 	for _, row := range table(t, "FIXTURES.tsv") {
 		if row["track"] == "1" || row["expected"] != "ok" {
 			found = append(found, clip{
@@ -183,12 +189,16 @@ func clips(t *testing.T, n int) []clip {
 			})
 		}
 	}
-	// Every so-and-so-many-th, so that good and bad of both kinds are among them.
-	var mixed []clip
+	return found
+}
+
+// mixed are every so-and-so-many-th, n of them, so that good and bad ones of all kinds are
+// among them.
+func mixed(found []clip, n int) (chosen []clip) {
 	for i := range n {
-		mixed = append(mixed, found[i*len(found)/n])
+		chosen = append(chosen, found[i*len(found)/n])
 	}
-	return mixed
+	return chosen
 }
 
 func codes(field string) []string {

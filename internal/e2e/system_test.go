@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ type system struct {
 // servers are those that all programs share, with a new database and bucket.
 type servers struct {
 	database, bucket string
+	jobs             string // the database of jobs, if it is another one
 	maria            *testserver.MariaDBServer
 	redis            *testserver.RedisServer
 	s3               *testserver.S3Server
@@ -66,8 +68,12 @@ func stores(t *testing.T, ctx context.Context) servers {
 // fleet starts the four services as processes on servers of their own.
 func fleet(t *testing.T) *system {
 	t.Helper()
-	ctx := within(t, 3*time.Minute)
-	on := stores(t, ctx)
+	return fleetOn(t, stores(t, within(t, 3*time.Minute)))
+}
+
+// fleetOn is fleet on servers that are there.
+func fleetOn(t *testing.T, on servers) *system {
+	t.Helper()
 	database, redis, s3, bucket := on.database, on.redis, on.s3, on.bucket
 	const smtpPassword = "smtp-secret-0815"
 	smtp, err := testserver.SMTP(testserver.SMTPConfig{Security: "starttls", User: "mp3", Password: smtpPassword})
@@ -80,9 +86,9 @@ func fleet(t *testing.T) *system {
 
 	front, behind := freeAddress(t), freeAddress(t)
 	env := []string{
-		"MP3LATHE_DATABASE_FILE=" + file("database", database),
+		"MP3LATHE_DATABASE_FILE=" + file("database", cmp.Or(on.jobs, database)),
 		"MP3LATHE_REDIS=" + redis.URL,
-		"MP3LATHE_BUCKET=" + bucket,
+		"MP3LATHE_BUCKET_FILE=" + file("bucket", bucket),
 		"MP3LATHE_S3_ACCESS_KEY=" + s3.AccessKey,
 		"MP3LATHE_S3_SECRET_KEY_FILE=" + file("s3", s3.SecretKey+"\n"),
 		"MP3LATHE_PUBLIC_URL=http://" + front,
@@ -119,7 +125,7 @@ func fleet(t *testing.T) *system {
 		return run(t, name, env, append(args, "--health", s.health[name])...)
 	}
 	s.services = []*service{
-		watched("auth", append([]string{"--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
+		watched("auth", append([]string{"--database-file", file("accounts", database), "--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
 		watched("gateway", "--listen", front, "--auth-url", "http://"+behind),
 		watched("worker"),
 		watched("notifier", mail...),
@@ -221,20 +227,20 @@ func (s *system) user(t *testing.T, email string) *client.Client {
 // an S3 server and a mail server.
 func TestFleet(t *testing.T) {
 	s := fleet(t)
-	s.batch(t, 50)
+	s.batch(t, clips(t, 50))
 	s.quiet(t)
 }
 
 // TestEmbedded does the same with one process that brings all of these along.
 func TestEmbedded(t *testing.T) {
 	s := embedded(t, t.TempDir())
-	s.batch(t, 50)
+	s.batch(t, clips(t, 50))
 	s.quiet(t)
 }
 
-// batch uploads n files at once and looks at what comes of each: the outcome, the
+// batch uploads files at once and looks at what comes of each: the outcome, the
 // MP3, the mail, and what is left in the bucket.
-func (s *system) batch(t *testing.T, n int) {
+func (s *system) batch(t *testing.T, files []clip) {
 	const email = "anna@example.org"
 	c := s.user(t, email)
 	ctx := within(t, 5*time.Minute)
@@ -244,7 +250,7 @@ func (s *system) batch(t *testing.T, n int) {
 		ended = map[string]client.Job{}
 		mails int
 	)
-	for i, f := range clips(t, n) {
+	for i, f := range files {
 		wg.Go(func() {
 			j, known, err := s.convert(ctx, c, f, i)
 			if err != nil {
@@ -260,8 +266,8 @@ func (s *system) batch(t *testing.T, n int) {
 		})
 	}
 	wg.Wait()
-	if len(ended) < n/2 {
-		t.Errorf("only %d of %d files became jobs", len(ended), n)
+	if len(ended) < len(files)/2 {
+		t.Errorf("only %d of %d files became jobs", len(ended), len(files))
 	}
 
 	eventually(t, time.Minute, "a mail for each job", func() bool { return len(s.jobMails()) >= mails })
