@@ -123,9 +123,9 @@ func TestProgram(t *testing.T) {
 			t.Errorf("%s: %d", header, code)
 		}
 	}
-	for path, header := range map[string]string{pause: "Sec-Fetch-Site: same-origin", resume: "Origin: " + writes} {
-		if code, body := ask(writes, "POST", path, header); code != 204 {
-			t.Errorf("%s: %d %s", header, code, body)
+	for _, own := range []struct{ path, header string }{{pause, "Sec-Fetch-Site: same-origin"}, {resume, "Origin: " + writes}} {
+		if code, body := ask(writes, "POST", own.path, own.header); code != 204 {
+			t.Errorf("%s: %d %s", own.header, code, body)
 		}
 	}
 }
