@@ -221,7 +221,7 @@ func (p *Parts) Gateway(ctx context.Context, l net.Listener, settings GatewaySet
 		return err
 	}
 	// Gateways are there when no worker is, which is when somebody should know what waits.
-	fleet := metrics.NewFleet(p.Jobs, Hostname(), p.Log, metrics.NewCensus(p.Jobs, p.Log), p.Queue.Collector())
+	fleet := metrics.NewFleet(p.Jobs, Hostname(), p.Log, metrics.NewJobs(p.Jobs, p.Log), p.Queue.Collector())
 	defer fleet.Close()
 	if err := p.Metrics().Register(fleet); err != nil {
 		return err

@@ -250,9 +250,10 @@ func (p *Parts) ServeHealth(ctx context.Context, g *errgroup.Group, address stri
 	mux, _ := httpapi.NewAPI("health", "", "")
 	httpapi.Health(mux, p.Log, checks)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.Metrics(), promhttp.HandlerOpts{
-		EnableOpenMetrics: true, // which has exemplars
-		ErrorLog:          slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
-		ErrorHandling:     promhttp.ContinueOnError,
+		EnableOpenMetrics:   true, // which has exemplars
+		MaxRequestsInFlight: 4,
+		ErrorLog:            slog.NewLogLogger(p.Log.Handler(), slog.LevelWarn),
+		ErrorHandling:       promhttp.ContinueOnError,
 	}))
 	g.Go(func() error {
 		return httpapi.Serve(ctx, l, httpapi.Observe(mux, p.Log, 10*time.Second, nil), p.Log, httpapi.ServerConfig{Grace: time.Second})

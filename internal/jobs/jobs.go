@@ -24,8 +24,10 @@ type Store interface {
 	Quarantine
 	Usage
 
-	// Census counts all jobs.
-	Census(ctx context.Context) (job.Census, error)
+	// Waiting tells what is queued, by lane.
+	Waiting(ctx context.Context) (map[job.Lane]job.Waiting, error)
+	// Census counts all jobs by state.
+	Census(ctx context.Context) (map[job.State]int64, error)
 	// WithWindow returns the same store for those who give the users turns: what it
 	// queues waits for Place, which gives a place in the queue to at most so many queued
 	// jobs of each user. 0 gives a place to all at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,8 @@ type Fleet struct {
 	holder string
 	log    *slog.Logger
 	of     []prometheus.Collector
+
+	failing atomic.Bool
 }
 
 const (
@@ -56,7 +59,8 @@ func (f *Fleet) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaseTimeout)
 	defer cancel()
 	ours, err := f.lease.Lease(ctx, leaseName, f.holder, leaseTTL)
-	if err != nil {
+	// Once when it begins: scrapes come four times a minute.
+	if was := f.failing.Swap(err != nil); err != nil && !was {
 		f.log.Warn("the lease of the metrics cannot be asked for", "error", err)
 	}
 	if err != nil || !ours {
@@ -79,47 +83,49 @@ func (f *Fleet) Close() error {
 
 // Counter counts the jobs.
 type Counter interface {
-	Census(ctx context.Context) (job.Census, error)
+	// Waiting tells what is queued, by lane.
+	Waiting(ctx context.Context) (map[job.Lane]job.Waiting, error)
+	// Census counts all jobs by state.
+	Census(ctx context.Context) (map[job.State]int64, error)
 }
 
-// Census tells how many jobs there are. A count is good for a while, and the longer the
-// more it costs: to count takes up at most a twentieth of one connection's time, however
-// many rows there are and however often somebody asks.
-type Census struct {
-	jobs Counter
-	log  *slog.Logger
-
+// Jobs tells how many jobs there are. A count is good for a while, and the longer the
+// more it costs: each takes up at most a twentieth of one connection's time, however many
+// rows there are and however often somebody asks. What waits is counted apart from all
+// that is kept, so that many jobs of the past do not hide the queue.
+type Jobs struct {
 	states, waiting, oldest *prometheus.Desc
-	errors                  prometheus.Counter
+	errors                  *prometheus.CounterVec
 
-	mu    sync.Mutex
-	at    time.Time     // of the last count
-	keep  time.Duration // how long it is good
-	last  job.Census
-	known bool // last is one
+	mu     sync.Mutex
+	queued counted[map[job.Lane]job.Waiting]
+	all    counted[map[job.State]int64]
 }
 
 const (
-	censusAge     = 10 * time.Second
-	censusTimeout = 5 * time.Second
-	censusShare   = 20
+	waitingAge   = 10 * time.Second
+	censusAge    = time.Minute
+	countTimeout = 4 * time.Second // two of them are below the 10 s of a scrape
+	countShare   = 20
 )
 
-// NewCensus returns a collector of the numbers of jobs.
-func NewCensus(jobs Counter, logger *slog.Logger) *Census {
-	return &Census{
-		jobs: jobs, log: logger,
+// NewJobs returns a collector of the numbers of jobs.
+func NewJobs(jobs Counter, logger *slog.Logger) *Jobs {
+	c := &Jobs{
 		states:  prometheus.NewDesc("mp3lathe_jobs", "Jobs in the database by state.", []string{"state"}, nil),
 		waiting: prometheus.NewDesc("mp3lathe_queue_jobs", "Jobs that wait for a worker, by lane, whether Redis knows of them or not.", []string{"lane"}, nil),
 		oldest:  prometheus.NewDesc("mp3lathe_queue_oldest_seconds", "How long the job has waited that has waited for longest of those that may run, by lane; 0 if there is none.", []string{"lane"}, nil),
-		errors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "mp3lathe_census_errors_total", Help: "Counts of the jobs in the database that failed or took too long.",
-		}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mp3lathe_count_errors_total", Help: "Counts of the jobs in the database that failed or took too long: of what waits, or of all.",
+		}, []string{"of"}),
 	}
+	c.queued = counted[map[job.Lane]job.Waiting]{count: jobs.Waiting, least: waitingAge, errors: c.errors.WithLabelValues("waiting"), log: logger}
+	c.all = counted[map[job.State]int64]{count: jobs.Census, least: censusAge, errors: c.errors.WithLabelValues("all"), log: logger}
+	return c
 }
 
 // Describe implements [prometheus.Collector].
-func (c *Census) Describe(ch chan<- *prometheus.Desc) {
+func (c *Jobs) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.states
 	ch <- c.waiting
 	ch <- c.oldest
@@ -127,44 +133,61 @@ func (c *Census) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect implements [prometheus.Collector].
-func (c *Census) Collect(ch chan<- prometheus.Metric) {
+func (c *Jobs) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.at) >= c.keep {
-		c.count()
+	if lanes, ok := c.queued.get(); ok {
+		for _, lane := range job.Lanes() {
+			w := lanes[lane]
+			oldest := w.Oldest
+			if oldest > 0 { // it has gone on to wait
+				oldest += time.Since(c.queued.at)
+			}
+			ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(w.Jobs), LaneName(lane))
+			ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, oldest.Seconds(), LaneName(lane))
+		}
+	}
+	if states, ok := c.all.get(); ok {
+		for _, state := range job.States() {
+			ch <- prometheus.MustNewConstMetric(c.states, prometheus.GaugeValue, float64(states[state]), string(state))
+		}
 	}
 	c.errors.Collect(ch)
-	if !c.known {
-		return
-	}
-	for _, state := range job.States() {
-		ch <- prometheus.MustNewConstMetric(c.states, prometheus.GaugeValue, float64(c.last.States[state]), string(state))
-	}
-	for _, lane := range job.Lanes() {
-		w := c.last.Waiting[lane]
-		oldest := w.Oldest
-		if oldest > 0 { // it has gone on to wait
-			oldest += time.Since(c.at)
-		}
-		ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(w.Jobs), LaneName(lane))
-		ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, oldest.Seconds(), LaneName(lane))
-	}
 }
 
-// count counts anew. What an earlier count has found is not told again if that fails:
-// an old number that looks like a new one is worse than none.
-func (c *Census) count() {
-	ctx, cancel := context.WithTimeout(context.Background(), censusTimeout)
+// counted is a count that is good for a while. It is for one goroutine at a time.
+type counted[T any] struct {
+	count  func(context.Context) (T, error)
+	least  time.Duration // that it is good
+	errors prometheus.Counter
+	log    *slog.Logger
+
+	at   time.Time // of the last count
+	keep time.Duration
+	last T
+	ok   bool
+}
+
+// get returns the count, anew if it is time. What an earlier one has found is not told
+// again if that fails: an old number that looks like a new one is worse than none.
+func (c *counted[T]) get() (T, bool) {
+	if time.Since(c.at) < c.keep {
+		return c.last, c.ok
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
-	began := time.Now()
-	last, err := c.jobs.Census(ctx)
+	began, failing := time.Now(), !c.ok && !c.at.IsZero()
+	last, err := c.count(ctx)
 	c.at = time.Now()
-	c.keep = max(censusAge, censusShare*c.at.Sub(began))
-	c.last, c.known = last, err == nil
+	c.keep = max(c.least, countShare*c.at.Sub(began))
+	c.last, c.ok = last, err == nil
 	if err != nil {
 		c.errors.Inc()
-		c.log.Warn("the jobs could not be counted", "error", err)
 	}
+	if err != nil && !failing {
+		c.log.Warn("the jobs cannot be counted", "error", err)
+	}
+	return c.last, c.ok
 }
 
 // LaneName is the value of the label lane: a label without a value counts as none.

@@ -41,23 +41,24 @@ func (j *jobs) Unlease(_ context.Context, _, holder string) error {
 	return nil
 }
 
-func (j *jobs) Census(context.Context) (job.Census, error) {
+func (j *jobs) Census(context.Context) (map[job.State]int64, error) {
+	return map[job.State]int64{job.Queued: 7}, nil
+}
+
+func (j *jobs) Waiting(context.Context) (map[job.Lane]job.Waiting, error) {
 	j.counts++
 	time.Sleep(j.takes)
 	if j.err != nil {
-		return job.Census{}, j.err
+		return nil, j.err
 	}
-	return job.Census{
-		States:  map[job.State]int64{job.Queued: 7},
-		Waiting: map[job.Lane]job.Waiting{job.LaneDefault: {Jobs: 7, Oldest: time.Minute}},
-	}, nil
+	return map[job.Lane]job.Waiting{job.LaneDefault: {Jobs: 7, Oldest: time.Minute}}, nil
 }
 
 // process is one of a fleet, that can be scraped.
 func process(t *testing.T, name string, db *jobs) (scrape func() int, f *metrics.Fleet) {
 	t.Helper()
 	r := prometheus.NewRegistry()
-	f = metrics.NewFleet(db, name, discard, metrics.NewCensus(db, discard))
+	f = metrics.NewFleet(db, name, discard, metrics.NewJobs(db, discard))
 	r.MustRegister(f)
 	return func() int {
 		t.Helper()
@@ -94,12 +95,12 @@ func TestFleet(t *testing.T) {
 	})
 }
 
-// TestCensus: a count is good for a while, and the longer the more it has cost; the age
+// TestJobs: a count is good for a while, and the longer the more it has cost; the age
 // of the oldest goes on meanwhile; a count that fails leaves nothing.
-func TestCensus(t *testing.T) {
+func TestJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &jobs{}
-		c := metrics.NewCensus(db, discard)
+		c := metrics.NewJobs(db, discard)
 		r := prometheus.NewRegistry()
 		r.MustRegister(c)
 		oldest := func() float64 {
@@ -135,7 +136,7 @@ func TestCensus(t *testing.T) {
 		ask(time.Second, -1, 3)
 		db.err = nil
 		ask(40*time.Second, 60, 4)
-		if n := testutil.CollectAndCount(c, "mp3lathe_census_errors_total"); n != 1 {
+		if n := testutil.CollectAndCount(c, "mp3lathe_count_errors_total"); n != 2 {
 			t.Errorf("%d counters of errors", n)
 		}
 	})

@@ -112,7 +112,7 @@ func newSystem(t *testing.T) *system {
 	if s.notifier, err = notifier.New(notifier.Config{Metrics: p.Metrics()}, notifier.Deps{Jobs: p.Jobs, Mailer: mailer, Links: links}); err != nil {
 		t.Fatal(err)
 	}
-	p.Metrics().MustRegister(metrics.NewFleet(p.Jobs, "test", p.Log, metrics.NewCensus(p.Jobs, p.Log), p.Queue.Collector()))
+	p.Metrics().MustRegister(metrics.NewFleet(p.Jobs, "test", p.Log, metrics.NewJobs(p.Jobs, p.Log), p.Queue.Collector()))
 	return s
 }
 

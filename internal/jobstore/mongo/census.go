@@ -11,31 +11,28 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// Census counts all jobs. It looks at every row, or at every entry of an index, so it is
-// not for each request.
-func (s *Store) Census(ctx context.Context) (job.Census, error) {
+// Waiting tells what is queued, by lane; a lane without any is missing. It looks at all
+// queued jobs, so it is not for each request.
+func (s *Store) Waiting(ctx context.Context) (map[job.Lane]job.Waiting, error) {
 	ctx, cancel := s.db.Bound(ctx)
 	defer cancel()
-	c, err := s.census(ctx)
+	lanes, err := s.waiting(ctx)
 	if err != nil {
-		return job.Census{}, fmt.Errorf("jobstore: census: %w", err)
+		return nil, fmt.Errorf("jobstore: waiting: %w", err)
 	}
-	return c, nil
+	return lanes, nil
 }
 
-func (s *Store) census(ctx context.Context) (job.Census, error) {
-	c := job.Census{States: map[job.State]int64{}, Waiting: map[job.Lane]job.Waiting{}}
+func (s *Store) waiting(ctx context.Context) (map[job.Lane]job.Waiting, error) {
+	lanes := map[job.Lane]job.Waiting{}
 	now, err := s.db.Now(ctx)
 	if err != nil {
-		return c, err
-	}
-	if err := s.countStates(ctx, c.States); err != nil {
-		return c, err
+		return nil, err
 	}
 	for _, lane := range job.Lanes() {
 		n, err := s.jobs.CountDocuments(ctx, inLane(lane).filter, options.Count().SetHint(byLane))
 		if err != nil {
-			return c, err
+			return nil, err
 		}
 		if n == 0 {
 			continue
@@ -45,15 +42,27 @@ func (s *Store) census(ctx context.Context) (job.Census, error) {
 		for _, oldest := range []query{madeFirst(lane), againFirst(lane, now)} {
 			rows, err := s.rows(ctx, oldest, 1)
 			if err != nil {
-				return c, err
+				return nil, err
 			}
 			for _, r := range rows {
 				w.Oldest = max(w.Oldest, micros(now-max(r.CreatedAt, r.NotBefore)))
 			}
 		}
-		c.Waiting[lane] = w
+		lanes[lane] = w
 	}
-	return c, nil
+	return lanes, nil
+}
+
+// Census counts all jobs by state; a state without any is missing. It looks at all jobs
+// that there are, so it takes the longer the more are kept.
+func (s *Store) Census(ctx context.Context) (map[job.State]int64, error) {
+	ctx, cancel := s.db.Bound(ctx)
+	defer cancel()
+	states := map[job.State]int64{}
+	if err := s.countStates(ctx, states); err != nil {
+		return nil, fmt.Errorf("jobstore: census: %w", err)
+	}
+	return states, nil
 }
 
 func (s *Store) countStates(ctx context.Context, states map[job.State]int64) error {
