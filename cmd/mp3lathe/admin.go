@@ -16,7 +16,8 @@ import (
 
 // adminCmd is "mp3lathe admin".
 type adminCmd struct {
-	Create adminCreateCmd `cmd:"" help:"Make an administrator of what mp3lathe serve serves, also while it does."`
+	Create       adminCreateCmd  `cmd:"" help:"Make an administrator of what mp3lathe serve serves, also while it does."`
+	ImportGridfs importGridFSCmd `cmd:"" name:"import-gridfs" help:"Make jobs of what the Python project has kept in MongoDB."`
 }
 
 // adminCreateCmd is "mp3lathe admin create".

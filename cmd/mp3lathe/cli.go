@@ -32,7 +32,7 @@ type cli struct {
 	Logout     logoutCmd     `cmd:"" help:"Log out again."`
 	Whoami     whoamiCmd     `cmd:"" help:"Show who is logged in, and where."`
 	Keys       keysCmd       `cmd:"" help:"List, make and revoke API keys."`
-	Admin      adminCmd      `cmd:"" help:"Look after the accounts of what serve serves."`
+	Admin      adminCmd      `cmd:"" help:"Make administrators, and jobs of what an older service has kept."`
 	Health     healthCmd     `cmd:"" help:"Ask the mp3lathe serve that runs on this machine whether it is well."`
 	Version    versionCmd    `cmd:"" help:"Show the versions of this program and its libraries."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes the command line in a shell."`

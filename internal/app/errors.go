@@ -36,7 +36,7 @@ func withoutPackages(text string) string {
 	for {
 		name, rest, ok := strings.Cut(text, ": ")
 		switch name {
-		case "accountstore", "auth", "departed", "embedded", "fair", "gateway", "jobstore", "link", "mail", "mongodb", "notifier", "objstore", "queue", "rate", "sqldb", "throttle", "token", "worker":
+		case "accountstore", "auth", "departed", "embedded", "fair", "gateway", "gridimport", "jobstore", "link", "mail", "mongodb", "notifier", "objstore", "queue", "rate", "sqldb", "throttle", "token", "worker":
 		default:
 			ok = false
 		}

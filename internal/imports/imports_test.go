@@ -176,10 +176,10 @@ var rules = []struct {
 	},
 	{
 		func(p, imp string) bool {
-			return within(imp, "go.mongodb.org") && p != internal+"/mongodb" && p != internal+"/jobstore/mongo" && p != internal+"/objstore" &&
+			return within(imp, "go.mongodb.org") && p != internal+"/mongodb" && p != internal+"/jobstore/mongo" && p != internal+"/objstore" && p != internal+"/gridimport" &&
 				p != testserver // which makes databases for tests
 		},
-		"only internal/mongodb does, which opens databases, and the two that keep jobs and bytes there",
+		"only internal/mongodb does, which opens databases, and those that keep jobs and bytes there or take old ones over",
 		[2]string{internal + "/app", "go.mongodb.org/mongo-driver/v2/mongo"},
 	},
 	{

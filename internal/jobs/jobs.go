@@ -37,6 +37,7 @@ type Store interface {
 // Rows makes, finds, ends and removes jobs.
 type Rows interface {
 	Insert(ctx context.Context, j job.Job) (job.Job, error)
+	Adopt(ctx context.Context, j job.Job, retention time.Duration) (job.Job, error)
 	Submit(ctx context.Context, j job.Submission) (job.Job, error)
 	Twin(ctx context.Context, twin string) (job.Job, error)
 	Join(ctx context.Context, id string, j job.Submission) (job.Job, error)

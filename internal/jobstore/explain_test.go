@@ -42,7 +42,7 @@ func samples(id string) map[string][]any {
 		"keyJob": {id, "b", 1, owner, keyName(7), "w"}, "keyAnswer": {"b", 1, 202, "", "", owner, keyName(7), "w"},
 		"keyFree": {owner, keyName(7), "w"}, "keyPurge": {20},
 		// They look nothing up.
-		"insert": nil, "leaseNew": nil, "identityNew": nil, "keyNew": nil, "crashNew": nil, "spendFirst": nil,
+		"insert": nil, "adopt": nil, "leaseNew": nil, "identityNew": nil, "keyNew": nil, "crashNew": nil, "spendFirst": nil,
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // how they would run each of them.
 type queries struct {
 	// Of one job. The changes return the row where the dialect can (RETURNING).
-	insert, get, state, position             string
+	insert, adopt, get, state, position      string
 	cancel, retry, remove                    string
 	claim, heartbeat, succeed, fail, release string
 	enqueued, expire                         string
@@ -132,6 +132,12 @@ func newQueries(db *sqldb.DB, window int) queries {
 			version, created_at, not_before, started_at, ended_at, due_at,
 			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored, keep_for)
 			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?, ?){row}`),
+		adopt: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
+			twin, lane, stored, keep_for, result, created_at, kept, due_at,
+			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail,
+			version, not_before, started_at, ended_at, notice_at, notice_lease_until, notified_at, notice_error, placed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now} + ?,
+			'succeeded', 1, 1, '', 0, 0, '', '', 1, 0, {now}, {now}, 0, 0, 0, '', {place}){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,
 		position: fill(`SELECT CASE WHEN state <> 'queued' THEN 0

@@ -2,8 +2,10 @@ package mongo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -44,6 +46,39 @@ func (s *Store) submit(ctx context.Context, j *job.Submission) (job.Job, error) 
 	}
 	r.State, r.Intent = submitted, newIntent(toSubmit, j.Key, now)
 	return s.once(ctx, j.Key, j.ID, func() (*row, error) { return r, s.insert(ctx, r, j.Twin) })
+}
+
+// Adopt keeps a job that was done elsewhere. See jobstore.Store.
+func (s *Store) Adopt(ctx context.Context, j job.Job, retention time.Duration) (job.Job, error) {
+	ctx, cancel := s.db.Bound(ctx)
+	defer cancel()
+	adopted, err := s.adopt(ctx, j, retention.Microseconds())
+	if err != nil {
+		return job.Job{}, fmt.Errorf("jobstore: adopt %s: %w", j.ID, mongodb.Full(err))
+	}
+	return adopted, nil
+}
+
+func (s *Store) adopt(ctx context.Context, j job.Job, kept int64) (job.Job, error) {
+	now, err := s.db.Now(ctx)
+	if err != nil {
+		return job.Job{}, err
+	}
+	j.NotifyTo = ""
+	r, err := newRow(&job.Submission{Job: j}, now, s.window == 0)
+	if err != nil {
+		return job.Job{}, err
+	}
+	result, err := json.Marshal(j.Result)
+	if err != nil {
+		return job.Job{}, err
+	}
+	r.State, r.Attempt, r.Tries, r.Result, r.Stored = string(job.Succeeded), 1, 1, string(result), j.Result.Bytes
+	r.CreatedAt, r.StartedAt, r.EndedAt, r.Kept, r.DueAt = j.Created.UnixMicro(), now, now, kept, now+kept
+	if err := s.insert(ctx, r, ""); err != nil {
+		return job.Job{}, err
+	}
+	return r.job()
 }
 
 // insert adds a row. The error wraps [job.ErrConflict] or [job.ErrTwin] if it would be the
