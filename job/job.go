@@ -54,6 +54,10 @@ type Job struct {
 	// Result if State is Succeeded or if it was before it Expired; else nil.
 	Result *Result
 
+	// Trace is the upload's place in a trace, as the header traceparent has it (W3C Trace
+	// Context), to which all that is done for the job belongs; empty if it has none.
+	Trace string
+
 	// Version grows with every change of the row.
 	Version int64
 

@@ -26,7 +26,7 @@ func (s *Store) Adopt(ctx context.Context, j job.Job, retention time.Duration) (
 	}
 	kept := retention.Microseconds()
 	// What is stored is the MP3.
-	args[len(args)-2] = j.Result.Bytes
+	args[len(args)-3] = j.Result.Bytes
 	args = append(args, string(result), j.Created.UnixMicro(), kept, kept)
 	adopted, _, err := s.change(ctx, j.ID, s.q.adopt, args...)
 	if sqldb.IsDuplicate(err) {

@@ -57,7 +57,7 @@ func (q *queries) relaxed() []string {
 // columns in the order in which scan reads them.
 const columns = `id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 	state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
-	version, created_at, not_before, started_at, ended_at, due_at, notified_at, lane, placed`
+	version, created_at, not_before, started_at, ended_at, due_at, notified_at, lane, placed, trace`
 
 // newQueries writes the statements in a database's dialect. It fills in {now}, its
 // clock; {today}, the days since the epoch by it; {columns}; {by X/}, which has an optimizer use the index X, where it may
@@ -130,13 +130,13 @@ func newQueries(db *sqldb.DB, window int) queries {
 		insert: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail, result,
 			version, created_at, not_before, started_at, ended_at, due_at,
-			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored, keep_for)
-			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?, ?){row}`),
+			notice_at, notice_lease_until, notified_at, notice_error, twin, lane, placed, stored, keep_for, trace)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', 0, 0, '', 0, 0, '', '', '', 1, {now}, 0, 0, 0, {now}, 0, 0, 0, '', ?, ?, {place}, ?, ?, ?){row}`),
 		adopt: fill(`INSERT INTO jobs (id, owner, notify_to, file_name, source_bytes, source_sha256, settings,
-			twin, lane, stored, keep_for, result, created_at, kept, due_at,
+			twin, lane, stored, keep_for, trace, result, created_at, kept, due_at,
 			state, attempt, tries, worker, progress, progress_total, failure_code, failure_detail,
 			version, not_before, started_at, ended_at, notice_at, notice_lease_until, notified_at, notice_error, placed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now} + ?,
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {now} + ?,
 			'succeeded', 1, 1, '', 0, 0, '', '', 1, 0, {now}, {now}, 0, 0, 0, '', {place}){row}`),
 		get:   fill(`SELECT {columns} FROM jobs WHERE id = ?`),
 		state: `SELECT state, attempt, notified_at FROM jobs WHERE id = ?`,

@@ -20,7 +20,7 @@ func scanJob(scan func(...any) error) (job.Job, error) {
 	)
 	if err := scan(&j.ID, &j.Owner, &j.NotifyTo, &j.FileName, &j.SourceBytes, &j.SourceSHA256, &settings,
 		&j.State, &j.Attempt, &j.Tries, &j.Worker, &position, &total, &code, &detail, &result,
-		&j.Version, &created, &notBefore, &started, &ended, &due, &notified, &j.Lane, &placed); err != nil {
+		&j.Version, &created, &notBefore, &started, &ended, &due, &notified, &j.Lane, &placed, &j.Trace); err != nil {
 		return job.Job{}, err
 	}
 	if err := json.Unmarshal([]byte(settings), &j.Settings); err != nil {

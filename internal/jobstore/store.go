@@ -74,7 +74,7 @@ func insertion(j *job.Submission) ([]any, error) {
 	}
 	settings, err := json.Marshal(j.Settings)
 	return []any{j.ID, j.Owner, j.NotifyTo, j.FileName, j.SourceBytes, j.SourceSHA256, string(settings),
-		sql.NullString{String: j.Twin, Valid: j.Twin != ""}, string(j.Lane), j.SourceBytes, j.Keep.Microseconds()}, err
+		sql.NullString{String: j.Twin, Valid: j.Twin != ""}, string(j.Lane), j.SourceBytes, j.Keep.Microseconds(), j.Trace}, err
 }
 
 // Get returns a job; [job.ErrNotFound] if there is none.

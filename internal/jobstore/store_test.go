@@ -45,6 +45,7 @@ func TestRoundTrip(t *testing.T) {
 			ID: newID(), Owner: owner, NotifyTo: strings.Repeat("ä", 64) + "@" + strings.Repeat("x", 255),
 			FileName: "🎵 'naïve' \\ \"x\"; -- 汉字 𝄞" + strings.Repeat("é", 100) + ".mp4", SourceBytes: 1 << 50, SourceSHA256: strings.Repeat("a", 64),
 			Settings: job.Settings{VBR: &vbr, Rate: 44100, Lang: "de", Start: 1500 * time.Millisecond, MaxDuration: -1, Tags: tags, NoCover: true},
+			Trace:    "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		}
 		got, err := s.Insert(t.Context(), want)
 		if err != nil {

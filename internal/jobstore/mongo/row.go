@@ -47,6 +47,7 @@ type row struct {
 	Placed           bool   `bson:"placed"`   // queued: the queue knows it, or it waits for its owner's turn since due_at
 	Stored           int64  `bson:"stored"`   // bytes that its files take in the bucket
 	KeepFor          int64  `bson:"keep_for"` // longest time that the owner wants the files kept, microseconds; 0: no wish
+	Trace            string `bson:"trace"`    // of the upload: W3C traceparent
 
 	Intent *intent `bson:"intent,omitempty"`
 }
@@ -76,6 +77,7 @@ func newRow(j *job.Submission, now int64, placed bool) (*row, error) {
 		ID: j.ID, Owner: j.Owner, NotifyTo: j.NotifyTo, FileName: j.FileName, SourceBytes: j.SourceBytes, SourceSHA256: j.SourceSHA256,
 		Settings: string(settings), State: string(job.Queued), Version: 1, CreatedAt: now, DueAt: now,
 		Twin: twinField(j.Twin, j.ID), Lane: string(j.Lane), Placed: placed, Stored: j.SourceBytes, KeepFor: j.Keep.Microseconds(),
+		Trace: j.Trace,
 	}, nil
 }
 
@@ -85,7 +87,7 @@ func (r *row) job() (job.Job, error) {
 		ID: r.ID, Owner: r.Owner, NotifyTo: r.NotifyTo, FileName: r.FileName, SourceBytes: r.SourceBytes, SourceSHA256: r.SourceSHA256,
 		State: job.State(r.State), Lane: job.Lane(r.Lane), Attempt: r.Attempt, Tries: r.Tries, Worker: r.Worker,
 		Progress: job.Progress{Position: micros(r.Progress), Total: micros(r.ProgressTotal)},
-		Version:  r.Version, Created: at(r.CreatedAt), NotBefore: at(r.NotBefore), Started: at(r.StartedAt), Ended: at(r.EndedAt), Notified: at(r.NotifiedAt),
+		Version:  r.Version, Created: at(r.CreatedAt), NotBefore: at(r.NotBefore), Started: at(r.StartedAt), Ended: at(r.EndedAt), Notified: at(r.NotifiedAt), Trace: r.Trace,
 	}
 	if err := json.Unmarshal([]byte(r.Settings), &j.Settings); err != nil {
 		return job.Job{}, fmt.Errorf("the settings of job %s: %w", r.ID, err)

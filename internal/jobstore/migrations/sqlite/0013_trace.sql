@@ -1,0 +1,3 @@
+-- +goose Up
+-- Of the upload: W3C traceparent; empty: none.
+ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT '';
