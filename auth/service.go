@@ -91,7 +91,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
 	httpapi.Health(mux, deps.Logger, deps.Checks)
-	s.handler = httpapi.Observe(mux, deps.Logger, writeTimeout, requests)
+	s.handler = httpapi.TrustParents(httpapi.Observe(mux, deps.Logger, writeTimeout, requests)) // the gateways'
 	return s, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 )
 
 const (
@@ -150,11 +151,14 @@ func (k *apiKeys) exchange(ctx context.Context, key string) (token string, lasts
 	case <-ctx.Done():
 		return "", 0, nil, fmt.Errorf("too many API keys are asked of: %w", ctx.Err())
 	}
+	ctx, span := trace.Begin(ctx, "exchange API key", trace.Client)
+	defer func() { span.Done(err) }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, k.url, nil)
 	if err != nil {
 		return "", 0, nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+key)
+	trace.Inject(ctx, req.Header)
 	res, err := k.client.Do(req)
 	if err != nil {
 		return "", 0, nil, err

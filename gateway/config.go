@@ -51,6 +51,9 @@ type Config struct {
 	// TrustedProxies are the networks of those whose X-Forwarded-For is believed. Default
 	// none: a request comes from where its connection does.
 	TrustedProxies []netip.Prefix
+	// TrustParents has requests go on with the traces that they name; else each begins
+	// one of its own.
+	TrustParents bool
 	// KeyLease is how long an idempotency key belongs to a request whose gateway gives
 	// no sign of life. Default 15 s.
 	KeyLease time.Duration

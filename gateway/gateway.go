@@ -89,6 +89,9 @@ func New(config Config, deps Deps) (*Gateway, error) {
 		accountapi.Describe(api.OpenAPI())
 	}
 	g.handler = httpapi.Observe(g.browsers(mux), g.logger, g.config.Timeout, requests)
+	if g.config.TrustParents {
+		g.handler = httpapi.TrustParents(g.handler)
+	}
 	return g, nil
 }
 

@@ -105,7 +105,7 @@ func (g *Gateway) remove(ctx context.Context, in *jobInput) (*jobOutput, error) 
 func (g *Gateway) removeFiles(ctx context.Context, id string) {
 	err := errors.Join(g.bucket.Delete(ctx, job.SourceKey(id)), g.bucket.DeletePrefix(ctx, job.ResultPrefix(id)))
 	if err != nil {
-		g.logger.Warn("files of a job could not be deleted; the sweeper will do it", "job", id, "error", err)
+		g.logger.WarnContext(ctx, "files of a job could not be deleted; the sweeper will do it", "job", id, "error", err)
 	}
 }
 

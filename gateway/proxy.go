@@ -12,6 +12,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/accountapi"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 )
 
 const (
@@ -47,6 +48,11 @@ func newAuthProxy(target *url.URL, transport http.RoundTripper, trusted []netip.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
+			// Auth goes on with the trace of the request: with ours, whatever that has named.
+			for _, name := range []string{"Traceparent", "Tracestate", "Baggage"} {
+				r.Out.Header.Del(name)
+			}
+			trace.Inject(r.In.Context(), r.Out.Header)
 			if client, ok := clientIP(r.In, trusted); ok { // and not the proxy before us
 				r.Out.Header.Set("X-Forwarded-For", client.String())
 			}

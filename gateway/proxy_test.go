@@ -173,3 +173,26 @@ func TestDescription(t *testing.T) {
 		}
 	}
 }
+
+// TestAuthProxyTrace: auth goes on with traces that it is told of, and is told of none of
+// a stranger's.
+func TestAuthProxyTrace(t *testing.T) {
+	t.Parallel()
+	auth := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%q %q %q", r.Header.Get("traceparent"), r.Header.Get("tracestate"), r.Header.Get("baggage"))
+	}))
+	t.Cleanup(auth.Close)
+	r := newRig(t, func(c *gateway.Config) { c.AuthURL = auth.URL })
+	req := r.request(t, "GET", "/v1/auth/me", "", nil)
+	for name, value := range map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=b", "baggage": "c=d"} {
+		req.Header.Set(name, value)
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if b, err := io.ReadAll(res.Body); err != nil || string(b) != `"" "" ""` {
+		t.Errorf("auth is told of %s, %v", b, err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/internal/metrics"
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -116,7 +117,7 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined 
 			u.object.Abort()
 		}
 	}()
-	err = u.read(x, anyName)
+	err = u.receiveSpan(func() error { return u.read(x, anyName) })
 	if err == nil && u.joined == nil {
 		watch := time.AfterFunc(commitTimeout, cancel)
 		defer watch.Stop()
@@ -128,11 +129,26 @@ func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined 
 	return j, false, err
 }
 
+// receiveSpan makes a span of the reading of an upload, which goes into the bucket at the
+// same time.
+func (u *upload) receiveSpan(read func() error) error {
+	_, span := trace.Begin(u.ctx, "receive upload")
+	err := read()
+	span.Set(trace.Int64("bytes", u.bytes))
+	if p := (*httpapi.Problem)(nil); errors.As(err, &p) {
+		span.Fail(p.Code)
+		span.End()
+	} else {
+		span.Done(err)
+	}
+	return err
+}
+
 // submission is what has come, as the store takes it.
 func (u *upload) submission(x *exchange) job.Submission {
 	sub := job.Submission{Job: job.Job{
 		ID: u.id, Owner: x.user.id, FileName: u.form.fileName, Settings: u.form.settings,
-		SourceBytes: u.bytes, SourceSHA256: u.sha256, Keep: u.form.keep, State: job.Queued,
+		SourceBytes: u.bytes, SourceSHA256: u.sha256, Keep: u.form.keep, State: job.Queued, Trace: trace.Parent(u.ctx),
 	}, Key: x.keyed}
 	if u.form.notify {
 		sub.NotifyTo = x.user.email
@@ -302,7 +318,10 @@ func (u *upload) finish(x *exchange) (job.Job, error) {
 	if err := u.spend(x, &sub); err != nil {
 		return job.Job{}, err
 	}
-	if err := u.object.Commit(); err != nil {
+	_, storing := trace.Begin(u.ctx, "store upload", trace.With(trace.Int64("bytes", u.bytes)))
+	err := u.object.Commit()
+	storing.Done(err)
+	if err != nil {
 		u.remove() // for the case that only the answer was lost
 		return job.Job{}, httpapi.Trouble(err)
 	}
@@ -326,7 +345,13 @@ func (u *upload) finish(x *exchange) (job.Job, error) {
 func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
-	made, err := u.g.jobs.Submit(ctx, sub)
+	inserting, span := trace.Begin(ctx, "insert job", trace.With(trace.String("job.id", sub.ID)))
+	made, err := u.g.jobs.Submit(inserting, sub)
+	if errors.Is(err, job.ErrTwin) {
+		span.Done(nil) // its answer is there already
+	} else {
+		span.Done(err)
+	}
 	switch {
 	case errors.Is(err, job.ErrTwin):
 		return job.Job{}, err
@@ -354,17 +379,20 @@ func (u *upload) remove() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(u.ctx), storeTimeout)
 	defer cancel()
 	if err := u.g.bucket.Delete(ctx, job.SourceKey(u.id)); err != nil {
-		u.g.logger.Warn("an upload that became no job was left in the bucket", "job", u.id, "error", err)
+		u.g.logger.WarnContext(u.ctx, "an upload that became no job was left in the bucket", "job", u.id, "error", err)
 	}
 }
 
 // enqueue tells the workers of a queued job, and whoever watches it. That the row
 // says so is enough: the sweeper finds jobs that are not in the queue.
 func (g *Gateway) enqueue(ctx context.Context, j job.Job) {
+	ctx, span := trace.Begin(ctx, "queue job", trace.Producer, trace.With(trace.String("job.id", j.ID), trace.String("job.lane", string(j.Lane))))
+	defer span.End()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), queueTimeout)
 	defer cancel()
 	if err := g.queue.Enqueue(ctx, j); err != nil {
-		g.logger.Warn("a job could not be queued; the sweeper will do it", "job", j.ID, "error", err)
+		span.Fail("error")
+		g.logger.WarnContext(ctx, "a job could not be queued; the sweeper will do it", "job", j.ID, "error", err)
 	}
 	g.publish(ctx, j.ID)
 }
@@ -375,6 +403,6 @@ func (g *Gateway) publish(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	if err := g.hints.Publish(ctx, id); err != nil {
-		g.logger.Debug("a hint was lost", "job", id, "error", err)
+		g.logger.DebugContext(ctx, "a hint was lost", "job", id, "error", err)
 	}
 }

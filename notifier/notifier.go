@@ -16,6 +16,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/internal/mail"
 	"github.com/mp3lathe/mp3lathe/internal/metrics"
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -146,6 +147,9 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 		return fmt.Errorf("notifier: job %s: %w", id, err)
 	}
 	began := time.Now()
+	ctx, span := trace.Begin(trace.Continue(ctx, j.Trace), "tell end of job", trace.Consumer, trace.With(
+		trace.String("job.id", j.ID), trace.Int("job.attempt", j.Attempt), trace.String("job.state", string(j.State))))
+	defer span.End()
 	if j.Attempt != attempt || j.State != job.Succeeded && j.State != job.Failed || j.NotifyTo == "" {
 		// A notice of an end that is no more; the lease must not hold up another.
 		return n.release(ctx, id, nil)
@@ -154,7 +158,7 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 
 	until := n.linkEnd(&j)
 	if j.State == job.Succeeded && !time.Now().Before(until) {
-		log.Warn("notice given up", "reason", tooLate)
+		log.WarnContext(ctx, "notice given up", "reason", tooLate)
 		return n.note(ctx, end{id, attempt}, tooLate)
 	}
 	m, err := n.compose(&j, until)
@@ -163,13 +167,16 @@ func (n *Notifier) Handle(ctx context.Context, id string, attempt int) error {
 	}
 	sending, cancel := context.WithTimeout(ctx, n.cfg.Lease/2)
 	defer cancel()
-	switch err := n.deps.Mailer.Send(sending, m); {
+	sending, mailing := trace.Begin(sending, "send mail", trace.Client)
+	err = n.deps.Mailer.Send(sending, m)
+	mailing.Done(err)
+	switch {
 	case err == nil:
 		n.stages.Observe(ctx, metrics.Notify, time.Since(began))
-		log.Info("notice sent", "message", m.ID)
+		log.InfoContext(ctx, "notice sent", "message", m.ID)
 		return n.note(ctx, end{id, attempt}, "")
 	case mail.Permanent(err):
-		log.Warn("notice given up", "reason", err.Error())
+		log.WarnContext(ctx, "notice given up", "reason", err.Error())
 		return n.note(ctx, end{id, attempt}, reason(err))
 	default:
 		return n.release(ctx, id, fmt.Errorf("notifier: job %s: %w", id, err))

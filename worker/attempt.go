@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 	"github.com/mp3lathe/mp3lathe/job"
 	"github.com/mp3lathe/mp3lathe/transcode"
 )
@@ -74,7 +75,7 @@ func (w *Worker) beat(ctx context.Context, j job.Job, progress *atomic.Pointer[j
 			return
 		case !failing:
 			failing = true
-			w.log.Warn("a heartbeat failed", "job", j.ID, "error", err)
+			w.log.WarnContext(ctx, "a heartbeat failed", "job", j.ID, "error", err)
 		}
 	}
 }
@@ -116,13 +117,21 @@ func (w *Worker) convert(ctx context.Context, j job.Job, progress func(transcode
 	opts.Limits = bounded(w.cfg.Limits, j.Settings.MaxDuration)
 	opts.Parallelism = w.cfg.Parallelism
 	opts.Progress = progress
-	r, err := w.deps.Convert(ctx, sink{ctx, dst}, source{src}, &opts)
+	converting, span := trace.Begin(ctx, "convert")
+	r, err := w.deps.Convert(converting, sink{converting, dst}, source{src}, &opts)
+	if err == nil {
+		describe(span, r)
+	}
+	span.Done(err)
 	w.counts.read.Add(float64(src.BytesRead()))
 	if err != nil {
 		return job.Result{}, err
 	}
 	began := time.Now()
-	if err := dst.Commit(); err != nil {
+	_, storing := trace.Begin(ctx, "store MP3", trace.With(trace.Int64("bytes", r.BytesWritten)))
+	err = dst.Commit()
+	storing.Done(err)
+	if err != nil {
 		w.remove(ctx, key) // it may be there, if only the answer was lost
 		return job.Result{}, &storageError{err}
 	}

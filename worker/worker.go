@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
@@ -46,17 +47,23 @@ func (w *Worker) Handle(ctx context.Context, id string, _ int) error {
 	}
 	w.counts.busy.Inc()
 	defer w.counts.busy.Dec()
+	began := time.Now()
 	j, err := w.claim(ctx, id)
 	switch {
 	case errors.Is(err, job.ErrConflict), errors.Is(err, job.ErrNotFound):
-		w.log.Debug("nothing to do", "job", id, "why", err)
+		w.log.DebugContext(ctx, "nothing to do", "job", id, "why", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("worker: claim %s: %w", id, err)
 	}
+	ctx, span := beginSpan(ctx, &j, began)
+	defer span.End()
 	w.counts.began(ctx, j)
 	w.publish(ctx, id)
 	result, err := w.attempt(ctx, j)
+	if err != nil {
+		failSpan(ctx, span, err)
+	}
 	return w.settle(ctx, j, result, err)
 }
 
@@ -76,7 +83,7 @@ func (w *Worker) settle(ctx context.Context, j job.Job, result job.Result, err e
 		return w.succeed(ctx, log, j, result)
 	case errors.Is(err, job.ErrLost):
 		w.counts.attempts.WithLabelValues(string(endTaken)).Inc()
-		log.Info("the job was taken from its attempt", "why", err)
+		log.InfoContext(ctx, "the job was taken from its attempt", "why", err)
 		return nil
 	}
 	log = log.With("error", err)
@@ -106,10 +113,10 @@ func (w *Worker) succeed(ctx context.Context, log *slog.Logger, j job.Job, resul
 	if err != nil {
 		// If the row could not be asked it may say that the job has succeeded, so
 		// the MP3 stays.
-		return w.refused(log, "succeed", j, err)
+		return w.refused(ctx, log, "succeed", j, err)
 	}
 	w.counts.succeeded(ctx, row, result)
-	log.Info("succeeded", "waited", j.Started.Sub(j.Created), "took", time.Duration(result.WallTime*float64(time.Second)),
+	log.InfoContext(ctx, "succeeded", "waited", j.Started.Sub(j.Created), "took", time.Duration(result.WallTime*float64(time.Second)),
 		"bytes", result.Bytes, "seconds", result.Duration, "encoding", result.Encoding,
 		"source_bytes", j.SourceBytes, "bytes_read", result.BytesRead, "codec", result.Codec)
 	w.announce(ctx, j)
@@ -123,7 +130,7 @@ func (w *Worker) fail(ctx context.Context, log *slog.Logger, j job.Job, f job.Fa
 		return err
 	})
 	if err != nil {
-		return w.refused(log, "fail", j, err)
+		return w.refused(ctx, log, "fail", j, err)
 	}
 	w.counts.attempts.WithLabelValues(string(endFailed)).Inc()
 	w.counts.failed(f.Code)
@@ -151,7 +158,7 @@ func (w *Worker) crash(ctx context.Context, log *slog.Logger, j job.Job, f job.F
 	}
 	log = log.With("crashes", crashes, "sha256", j.SourceSHA256)
 	if crashes >= job.QuarantineAfter {
-		log.Warn("the file is quarantined", "code", f.Code)
+		log.WarnContext(ctx, "the file is quarantined", "code", f.Code)
 	}
 	if crashes >= job.QuarantineAfter || f.Code == job.TimedOut {
 		return w.fail(ctx, log, j, f)
@@ -174,30 +181,30 @@ func (w *Worker) release(ctx context.Context, log *slog.Logger, j job.Job, after
 // requeue makes a change that queues the job again, and tells the queue.
 func (w *Worker) requeue(ctx context.Context, log *slog.Logger, j job.Job, after time.Duration, why *job.Failure, change func(context.Context) error) error {
 	if err := w.tell(ctx, change); err != nil {
-		return w.refused(log, "release", j, err)
+		return w.refused(ctx, log, "release", j, err)
 	}
 	if why == nil {
 		w.counts.attempts.WithLabelValues(string(endHandedBack)).Inc()
-		log.Info("handed back", "cause", context.Cause(ctx))
+		log.InfoContext(ctx, "handed back", "cause", context.Cause(ctx))
 	} else {
 		w.counts.retried(why.Code)
-		log.Warn("failed and will be tried again", "code", why.Code, "after", after)
+		log.WarnContext(ctx, "failed and will be tried again", "code", why.Code, "after", after)
 	}
 	w.publish(ctx, j.ID)
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	if err := w.deps.Queue.Convert(ctx, j.ID, j.Attempt, after); err != nil {
-		w.log.Warn("the queue did not take the job; the sweeper will ask again", "job", j.ID, "error", err)
+		w.log.WarnContext(ctx, "the queue did not take the job; the sweeper will ask again", "job", j.ID, "error", err)
 	}
 	return nil
 }
 
 // refused words the error of a change of the row. That the job is another's by now
 // is no error.
-func (w *Worker) refused(log *slog.Logger, what string, j job.Job, err error) error {
+func (w *Worker) refused(ctx context.Context, log *slog.Logger, what string, j job.Job, err error) error {
 	if errors.Is(err, job.ErrLost) {
 		w.counts.attempts.WithLabelValues(string(endTaken)).Inc()
-		log.Info("the job was taken from its attempt at the end", "why", err)
+		log.InfoContext(ctx, "the job was taken from its attempt at the end", "why", err)
 		return nil
 	}
 	return fmt.Errorf("worker: %s %s, attempt %d: %w", what, j.ID, j.Attempt, err)
@@ -205,7 +212,9 @@ func (w *Worker) refused(log *slog.Logger, what string, j job.Job, err error) er
 
 // tell changes the row, and tries again for as long as the lease lasts: to lose a
 // conversion because the database was away for a moment would be a pity.
-func (w *Worker) tell(ctx context.Context, change func(context.Context) error) error {
+func (w *Worker) tell(ctx context.Context, change func(context.Context) error) (err error) {
+	ctx, span := trace.Begin(ctx, "end attempt")
+	defer func() { span.Done(err) }()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.cfg.Lease)
 	defer cancel()
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
@@ -227,10 +236,12 @@ func (w *Worker) announce(ctx context.Context, j job.Job) {
 	if j.NotifyTo == "" {
 		return
 	}
+	ctx, span := trace.Begin(ctx, "queue notice", trace.Producer)
+	defer span.End()
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	if err := w.deps.Queue.Notify(ctx, j.ID, j.Attempt); err != nil {
-		w.log.Warn("the queue did not take the notice; the sweeper will ask again", "job", j.ID, "error", err)
+		w.log.WarnContext(ctx, "the queue did not take the notice; the sweeper will ask again", "job", j.ID, "error", err)
 	}
 }
 
@@ -238,7 +249,7 @@ func (w *Worker) publish(ctx context.Context, id string) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	if err := w.deps.Hints.Publish(ctx, id); err != nil {
-		w.log.Debug("a hint was lost", "job", id, "error", err)
+		w.log.DebugContext(ctx, "a hint was lost", "job", id, "error", err)
 	}
 }
 
@@ -247,7 +258,7 @@ func (w *Worker) remove(ctx context.Context, key string) {
 	ctx, cancel := detached(ctx)
 	defer cancel()
 	if err := w.deps.Bucket.remove(ctx, key); err != nil {
-		w.log.Warn("an object could not be removed; the sweeper will", "key", key, "error", err)
+		w.log.WarnContext(ctx, "an object could not be removed; the sweeper will", "key", key, "error", err)
 	}
 }
 

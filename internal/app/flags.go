@@ -15,12 +15,37 @@ import (
 	"github.com/mp3lathe/mp3lathe/internal/queue"
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 )
 
-// LogFlags say what is logged to standard error, and how.
+// LogFlags say what is logged to standard error, and how; and what is told to a collector
+// of traces.
 type LogFlags struct {
 	Level  string `name:"log-level" group:"Logging:" placeholder:"LEVEL" enum:"debug,info,warn,error" default:"info" env:"MP3LATHE_LOG_LEVEL" help:"What is logged: debug, info, warn or error."`
 	Format string `name:"log-format" group:"Logging:" placeholder:"FORMAT" enum:"auto,json,text" default:"auto" env:"MP3LATHE_LOG_FORMAT" help:"How: json, text, or auto, which is text on a terminal."`
+	TraceFlags
+}
+
+// TraceFlags say where traces go.
+type TraceFlags struct {
+	OTLP       string  `name:"otlp" group:"Logging:" placeholder:"URL" env:"MP3LATHE_OTLP" help:"Collector of traces, which speaks OTLP over HTTP, such as http://collector:4318. Default: no traces."`
+	TraceRatio float64 `group:"Logging:" placeholder:"RATIO" default:"1" env:"MP3LATHE_TRACE_RATIO" help:"How many of the traces are recorded, from 0 to 1."`
+}
+
+// Start has traces sent, if there is a collector, until stop is called.
+func (f *TraceFlags) Start(ctx context.Context, service, version string, logger *slog.Logger) (stop func(), err error) {
+	if f.OTLP == "" {
+		return func() {}, nil
+	}
+	var faults Faults
+	faults.Wrong("otlp", trace.CheckURL(f.OTLP))
+	if f.TraceRatio < 0 || f.TraceRatio > 1 {
+		faults.Add("trace-ratio", "is %v: want 0 to 1", f.TraceRatio)
+	}
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	return trace.Start(ctx, trace.Config{URL: f.OTLP, Ratio: f.TraceRatio, Service: service, Version: version, Logger: logger})
 }
 
 // Logger returns a logger that writes to w.
@@ -30,9 +55,9 @@ func (f *LogFlags) Logger(w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	file, ok := w.(*os.File)
 	if f.Format == "text" || f.Format == "auto" && ok && term.IsTerminal(int(file.Fd())) {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(trace.Log(slog.NewTextHandler(w, options)))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(trace.Log(slog.NewJSONHandler(w, options)))
 }
 
 // DatabaseFlags name the database.

@@ -35,6 +35,7 @@ type GatewayFlags struct {
 	RateUser       int           `group:"Fair use:" placeholder:"N" default:"6000" env:"MP3LATHE_RATE_USER" help:"Requests of one user that are answered in a minute; 0 for any number."`
 	RateAddress    int           `group:"Fair use:" placeholder:"N" default:"300" env:"MP3LATHE_RATE_ADDRESS" help:"Requests of one address without a token, such as logins, that are answered in a minute; 0 for any number."`
 	TrustedProxies []string      `group:"Fair use:" placeholder:"NETWORKS" env:"MP3LATHE_TRUSTED_PROXIES" help:"Networks of the proxies in front, such as 10.0.0.0/8,::1/128, whose X-Forwarded-For is believed. Default: none."`
+	TrustParents   bool          `name:"trust-traceparent" group:"Logging:" env:"MP3LATHE_TRUST_TRACEPARENT" help:"Go on with the traces that requests name (traceparent), and record those that they want recorded. Without it each begins one of its own, with a link."`
 	Drain          time.Duration `group:"Service:" placeholder:"TIME" default:"${drain}" env:"MP3LATHE_DRAIN" help:"How long uploads and downloads may go on after SIGTERM or Ctrl-C; 0 cuts them off."`
 }
 
@@ -74,6 +75,7 @@ func (c *GatewayFlags) Check(f *Faults) GatewaySettings {
 			ShortBytes: orNone(c.ShortBytes), ShortLength: orNone(c.ShortLength), BulkAfter: orNone(c.BulkAfter),
 			Quota: gateway.Quota{Waiting: c.QuotaJobs, DailyBytes: c.QuotaDaily, StoredBytes: c.QuotaStored},
 			Rates: gateway.Rates{User: c.RateUser, Address: c.RateAddress}, TrustedProxies: c.trusted(f),
+			TrustParents: c.TrustParents,
 		}, Drain: c.Drain,
 	}
 }

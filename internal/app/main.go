@@ -83,6 +83,15 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 // Service opens parts for a service, runs it, and closes them again.
 func (s *Std) Service(flags LogFlags, service string, open func(p *Parts) error, run func(p *Parts) error) (err error) {
 	p := &Parts{Log: flags.Logger(s.Err).With(slog.String("service", service)), Service: service, Version: s.Version}
+	name := "mp3lathe-" + service
+	if service == "all" {
+		name = "mp3lathe"
+	}
+	stop, err := flags.TraceFlags.Start(context.Background(), name, s.Version, p.Log)
+	if err != nil {
+		return err
+	}
+	defer stop() // when the parts have said their last
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := open(p); err != nil {
 		return err

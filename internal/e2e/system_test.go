@@ -65,14 +65,15 @@ func stores(t *testing.T, ctx context.Context) servers {
 	return servers{database: database, bucket: bucket, maria: maria, redis: redis, s3: s3}
 }
 
-// fleet starts the four services as processes on servers of their own.
-func fleet(t *testing.T) *system {
+// fleet starts the four services as processes on servers of their own, with settings
+// that all of them have.
+func fleet(t *testing.T, settings ...string) *system {
 	t.Helper()
-	return fleetOn(t, stores(t, within(t, 3*time.Minute)))
+	return fleetOn(t, stores(t, within(t, 3*time.Minute)), settings...)
 }
 
 // fleetOn is fleet on servers that are there.
-func fleetOn(t *testing.T, on servers) *system {
+func fleetOn(t *testing.T, on servers, settings ...string) *system {
 	t.Helper()
 	database, redis, s3, bucket := on.database, on.redis, on.s3, on.bucket
 	const smtpPassword = "smtp-secret-0815"
@@ -97,6 +98,7 @@ func fleetOn(t *testing.T, on servers) *system {
 		"MP3LATHE_LOG_LEVEL=debug",
 		"MP3LATHE_PARALLELISM=" + strconv.Itoa(parallelism),
 	}
+	env = append(env, settings...)
 	s := &system{url: "http://" + front, secrets: []string{password, linkKey, smtpPassword, s3.SecretKey, strings.TrimSpace(authKey)}}
 	if u, err := url.Parse(database); err == nil {
 		if p, ok := u.User.Password(); ok && p != "" {

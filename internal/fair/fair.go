@@ -118,7 +118,7 @@ func (t *Turns) moved(ctx context.Context, owner string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnTimeout)
 	defer cancel()
 	if err := t.Next(ctx, owner); err != nil {
-		t.log.Warn("the next job of a user could not be queued; the sweeper will do it", "user", owner, "error", err)
+		t.log.WarnContext(ctx, "the next job of a user could not be queued; the sweeper will do it", "user", owner, "error", err)
 	}
 }
 

@@ -11,11 +11,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 )
 
 // record is what becomes known of a request on its way, for its log line.
 type record struct {
 	id      string
+	trace   string // its ID; empty without one
 	user    string
 	problem *Problem
 }
@@ -42,8 +45,24 @@ func Abort(ctx context.Context, cause error) {
 // NoContent is the policy (Content-Security-Policy) of answers that are no pages.
 const NoContent = "default-src 'none'; frame-ancestors 'none'"
 
+type trustKey struct{}
+
+// TrustParents has the requests that a handler made by [Observe] gets go on with the
+// traces that they name, as those of our own services do. Those of others begin one.
+func TrustParents(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), trustKey{}, true)))
+	})
+}
+
+// traced reports whether a request is worth a span: nobody has made those that ask
+// whether we live.
+func traced(r *http.Request) bool {
+	return r.URL.Path != "/livez" && r.URL.Path != "/readyz" && r.URL.Path != "/metrics"
+}
+
 // Observe wraps the handler of a service: it gives each request an ID (the answer's
-// X-Request-Id), logs one line when it is done, turns a panic into a problem, and
+// X-Request-Id), a span, logs one line when it is done, turns a panic into a problem, and
 // sets the headers that every answer has. Queries are not logged: they may hold
 // signatures. What it has logged it counts, in metrics, which may be nil. A request's body has timeout to arrive and its answer to be written,
 // unless the handler sets other deadlines. What is no path in its shortest form, such
@@ -53,6 +72,14 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration, metrics
 		began := time.Now()
 		ended := metrics.began()
 		rec := &record{id: uuid.NewString()}
+		end := func(string, int, string) {}
+		if traced(r) {
+			trusted, _ := r.Context().Value(trustKey{}).(bool)
+			var ctx context.Context
+			ctx, end = trace.Request(r, trusted)
+			rec.trace = trace.ID(ctx)
+			r = r.WithContext(ctx)
+		}
 		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		out := &response{ResponseWriter: w}
 		header := w.Header()
@@ -87,6 +114,7 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration, metrics
 			took := time.Since(began)
 			ended(r.Context(), r.Pattern, rec.code(out, cut), took)
 			logRequest(logger, r, rec, out, took, cut)
+			end(r.Pattern, rec.code(out, cut), rec.problemCode())
 			if cut { // what was announced can't be kept: the client has to see that
 				panic(http.ErrAbortHandler)
 			}
@@ -97,6 +125,14 @@ func Observe(h http.Handler, logger *slog.Logger, timeout time.Duration, metrics
 		}
 		h.ServeHTTP(out, r)
 	})
+}
+
+// problemCode is that of the problem in the answer; empty if it is none.
+func (rec *record) problemCode() string {
+	if rec.problem == nil {
+		return ""
+	}
+	return rec.problem.Code
 }
 
 // clean reports whether a path is its own shortest form. Package http would redirect

@@ -27,6 +27,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty" doc:"What went wrong, for people"`
 	// Instance is the URN of the request, which the log has too.
 	Instance string `json:"instance,omitempty" format:"uri" doc:"The request that met the problem, as the service's log names it"`
+	// Trace is the ID of the request's trace, if it has one.
+	Trace string `json:"trace,omitempty" doc:"The trace that the request belongs to, for whoever runs the service"`
 	// Errors name what is wrong with each input.
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong with each input"`
 	// Quota that is used up; nil for other problems.
@@ -198,7 +200,7 @@ func fromHuma(ctx huma.Context, status int, message string, errs ...error) huma.
 // request's log line.
 func note(ctx interface{ Value(any) any }, p *Problem) {
 	if rec, ok := ctx.Value(recordKey{}).(*record); ok {
-		p.Instance = "urn:uuid:" + rec.id
+		p.Instance, p.Trace = "urn:uuid:"+rec.id, rec.trace
 		rec.problem = p
 	}
 }

@@ -154,6 +154,13 @@ var rules = []struct {
 	},
 	{
 		func(p, imp string) bool {
+			return within(imp, "go.opentelemetry.io") && p != internal+"/trace" && p != testserver // which is a collector
+		},
+		"only internal/trace does, so that what is told of users is looked at in one place",
+		[2]string{module + "/worker", "go.opentelemetry.io/otel"},
+	},
+	{
+		func(p, imp string) bool {
 			return within(imp, "gocloud.dev", "github.com/aws") && p != internal+"/objstore"
 		},
 		"only internal/objstore does, so that what a bucket promises is promised in one place",

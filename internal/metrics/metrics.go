@@ -15,7 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"go.opentelemetry.io/otel/trace"
+
+	"github.com/mp3lathe/mp3lathe/internal/trace"
 )
 
 // Requests are the buckets, in seconds, of what somebody waits for at a screen.
@@ -75,9 +76,9 @@ func Register[C prometheus.Collector](r *Registrar, c C) C {
 // Observe observes a value, with the ID of the trace that ctx is in as its exemplar if
 // that is recorded: from a slow bucket there is a way to one job in it.
 func Observe(ctx context.Context, o prometheus.Observer, value float64) {
-	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+	if id := trace.Recorded(ctx); id != "" {
 		if with, ok := o.(prometheus.ExemplarObserver); ok {
-			with.ObserveWithExemplar(value, prometheus.Labels{"trace_id": span.TraceID().String()})
+			with.ObserveWithExemplar(value, prometheus.Labels{"trace_id": id})
 			return
 		}
 	}
