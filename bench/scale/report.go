@@ -45,8 +45,12 @@ func (r *report) markdown() []byte {
 	for _, s := range r.Shapes {
 		p("\n## %s of %s\n\n", count(s.Rows, "waiting job"), count(s.Users, "user"))
 		p("Load average at the beginning %s.\n\n", s.Load.Average)
-		p("| | |\n|---|---|\n| database, a job | %.0f bytes, %.0f of them indexes |\n| tasks in Redis | %s |\n| Redis, a task | %.0f bytes |\n| filled in | %.0f s |\n\n",
-			s.Fill.RowBytes, s.Fill.IndexBytes, thousands(s.Fill.Tasks), s.Fill.TaskBytes, s.Fill.Seconds)
+		task := "too few to tell"
+		if s.Fill.Tasks >= 1000 {
+			task = fmt.Sprintf("%.0f bytes", s.Fill.TaskBytes)
+		}
+		p("| | |\n|---|---|\n| database, a job | %.0f bytes, %.0f of them indexes |\n| tasks in Redis | %s |\n| Redis, a task | %s |\n| filled in | %.0f s |\n\n",
+			s.Fill.RowBytes, s.Fill.IndexBytes, thousands(s.Fill.Tasks), task, s.Fill.Seconds)
 		p("| requests in turns, ms | empty, median | p99 | full, median | p99 | full / empty, median | p99 |\n|---|---|---|---|---|---|---|\n")
 		requests := func(all []compared) {
 			for _, c := range all {
