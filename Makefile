@@ -145,8 +145,9 @@ bench-quality: setup ## Measure what splices cost in quality (MP3LATHE_CORPUS=fo
 	@$(WITH_LIBAV) go test ./transcode -run '^$$' -bench '^BenchmarkQuality$$' -benchtime 1x
 
 .PHONY: docs
-docs: setup ## Write anew what is in docs because of the code: the tables of settings
+docs: setup ## Write anew what is in docs because of the code: the tables of settings, and of capacity
 	@$(WITH_LIBAV) go test ./cmd/mp3lathe -run '^TestSettingsReference$$' -count 1 -update
+	@go test ./bench/capacity -run '^TestTables$$' -count 1 -update
 
 .PHONY: fixtures
 fixtures: ## Make the test files anew (scripts/fixtures.sh)
