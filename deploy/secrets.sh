@@ -24,7 +24,7 @@ put() {
 	echo "made $folder/$1"
 }
 
-for name in link.key auth.key s3.secret mariadb.root grafana.password .jobs .accounts .redis; do
+for name in link.key auth.key s3.secret mariadb.root mongodb.root grafana.password .jobs .accounts .redis; do
 	random | put "$name"
 done
 jobs=$(cat .jobs) accounts=$(cat .accounts) redis=$(cat .redis)
@@ -38,6 +38,12 @@ GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON mp3lathe.* T
 CREATE DATABASE mp3lathe_auth CHARACTER SET utf8mb4;
 CREATE USER mp3lathe_auth@'%' IDENTIFIED BY '$accounts';
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP ON mp3lathe_auth.* TO mp3lathe_auth@'%';
+END
+# For compose.mongodb.yaml.
+put jobs.mongodb.url <<<"mongodb://mp3lathe:$jobs@mongodb:27017/mp3lathe"
+put bucket.mongodb.url <<<"mongodb://mp3lathe:$jobs@mongodb:27017/mp3lathe?bucket=mp3"
+put mongodb.js <<END
+db.getSiblingDB('mp3lathe').createUser({user: 'mp3lathe', pwd: '$jobs', roles: ['readWrite']})
 END
 put redis.url <<<"redis://:$redis@redis:6379/0"
 put redis.conf <<<"requirepass $redis"

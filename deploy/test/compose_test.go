@@ -42,7 +42,17 @@ func makeSecrets(t *testing.T) string {
 // compose reads deploy/compose.yaml as Docker Compose does, with secrets in a folder.
 func compose(t *testing.T, secrets string, env ...string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{filepath.Join(top, "deploy", "compose.yaml")},
+	return composeOf(t, []string{"compose.yaml"}, secrets, env...)
+}
+
+// composeOf is compose for some files, of which later ones change earlier ones.
+func composeOf(t *testing.T, files []string, secrets string, env ...string) *types.Project {
+	t.Helper()
+	var paths []string
+	for _, name := range files {
+		paths = append(paths, filepath.Join(top, "deploy", name))
+	}
+	options, err := cli.NewProjectOptions(paths,
 		cli.WithEnv(append([]string{"MP3LATHE_SECRETS=" + secrets}, env...)), cli.WithResolvedPaths(true), cli.WithConsistency(true))
 	must(t, err)
 	project, err := options.LoadProject(t.Context())
@@ -54,9 +64,21 @@ var services = []string{"gateway", "auth", "worker", "notifier", "queues"}
 
 // TestCompose: everything that it takes is in the file, is looked after, and is found.
 func TestCompose(t *testing.T) {
+	for name, variant := range variants {
+		t.Run(name, func(t *testing.T) { checkCompose(t, variant.files, variant.parts) })
+	}
+}
+
+// variants of what Compose starts: by their files, and the parts beside our services.
+var variants = map[string]struct{ files, parts []string }{
+	"SQL and S3": {[]string{"compose.yaml"}, []string{"database", "redis", "s3", "bucket", "mail", "prometheus", "grafana"}},
+	"MongoDB":    {[]string{"compose.yaml", "compose.mongodb.yaml"}, []string{"database", "redis", "mongodb", "mail", "prometheus", "grafana"}},
+}
+
+func checkCompose(t *testing.T, files, parts []string) {
 	secrets := makeSecrets(t)
-	project := compose(t, secrets)
-	want := append([]string{"database", "redis", "s3", "bucket", "mail", "prometheus", "grafana"}, services...)
+	project := composeOf(t, files, secrets)
+	want := append(slices.Clone(parts), services...)
 	if got := project.ServiceNames(); !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want))) {
 		t.Errorf("the services are %q", got)
 	}
@@ -167,8 +189,14 @@ func refuses(t *testing.T, service string, env map[string]string, secrets string
 // TestComposeSettings: each of our services takes its settings, secrets included, and
 // gets the time that it needs to end.
 func TestComposeSettings(t *testing.T) {
+	for name, variant := range variants {
+		t.Run(name, func(t *testing.T) { checkComposeSettings(t, variant.files) })
+	}
+}
+
+func checkComposeSettings(t *testing.T, files []string) {
 	secrets := makeSecrets(t)
-	project := compose(t, secrets)
+	project := composeOf(t, files, secrets)
 	for _, name := range services {
 		t.Run(name, func(t *testing.T) {
 			s := project.Services[name]
@@ -251,7 +279,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("a second call has changed something: %v\n%s", err, out)
 	}
 	random := map[string]bool{}
-	for _, name := range []string{"link.key", "auth.key", "s3.secret", "mariadb.root", "grafana.password", ".jobs", ".accounts", ".redis"} {
+	for _, name := range []string{"link.key", "auth.key", "s3.secret", "mariadb.root", "mongodb.root", "grafana.password", ".jobs", ".accounts", ".redis"} {
 		if random[first[name]] || len(first[name]) != 64 {
 			t.Errorf("%s is %q", name, first[name])
 		}

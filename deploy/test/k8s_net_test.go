@@ -1,6 +1,7 @@
 package deploytest
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	networking "k8s.io/api/networking/v1"
 
+	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/jobstore"
 	"github.com/mp3lathe/mp3lathe/internal/sqldb"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
@@ -34,6 +36,11 @@ func (c *cluster) walls(t *testing.T) {
 	}
 	if slices.Contains(c.components, "oidc") {
 		want["auth"] = []string{"auth", "names", "to-database", "to-mail", "to-provider"}
+	}
+	if slices.Contains(c.components, "mongodb") {
+		for _, name := range []string{"gateway", "worker", "notifier", "migrate"} {
+			want[name] = slices.Sorted(slices.Values(append(want[name], "to-mongodb")))
+		}
 	}
 	for _, p := range c.pods() {
 		var out []string
@@ -88,6 +95,30 @@ func (c *cluster) narrow(t *testing.T, name string, peers []networking.NetworkPo
 		case peer.PodSelector == nil || len(c.selected(t, peer.PodSelector)) == 0:
 			t.Errorf("the policy %s leads to nobody: %v", name, peer.PodSelector)
 		}
+	}
+}
+
+// TestMongoDBTrigger: so is the question by which it does where the jobs are in MongoDB.
+func TestMongoDBTrigger(t *testing.T) {
+	metadata := kustomize(t, "production", "mongodb").scaled["worker"].Spec.Triggers[0].Metadata
+	mongo, err := testserver.MongoDB(t.Context(), os.Getenv("MP3LATHE_TEST_MONGODB"))
+	must(t, err)
+	t.Cleanup(func() { must(t, mongo.Stop()) })
+	url, err := mongo.NewDatabase()
+	must(t, err)
+	p := &app.Parts{}
+	must(t, p.OpenDB(t.Context(), url))
+	t.Cleanup(func() { must(t, p.Close()) })
+	for range 3 {
+		_, err := p.Jobs.Insert(t.Context(), job.Job{ID: uuid.Must(uuid.NewV7()).String(), Owner: "ada"})
+		must(t, err)
+	}
+	l, err := p.Jobs.List(t.Context(), job.Query{Limit: 1})
+	must(t, err)
+	_, err = p.Jobs.Cancel(t.Context(), l[0].ID)
+	must(t, err)
+	if n, err := mongo.Count(t.Context(), url, metadata["collection"], metadata["query"]); err != nil || n != 2 {
+		t.Errorf("the depth is %d, want 2: %v", n, err)
 	}
 }
 

@@ -173,7 +173,7 @@ func kustomize(t *testing.T, overlay string, components ...string) *cluster {
 // TestOverlays: what each overlay makes is well-formed, holds together, runs with the
 // least rights, and is reached by those only who have to.
 func TestOverlays(t *testing.T) {
-	for _, made := range [][]string{{"dev"}, {"production"}, {"production", "oidc"}} {
+	for _, made := range [][]string{{"dev"}, {"production"}, {"production", "oidc"}, {"production", "mongodb"}} {
 		t.Run(strings.Join(made, " with "), func(t *testing.T) {
 			overlay := made[0]
 			c := kustomize(t, overlay, made[1:]...)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
@@ -126,6 +127,24 @@ func (s *MongoDBServer) NewDatabase() (string, error) {
 		u.RawQuery = q.Encode()
 	}
 	return u.String(), nil
+}
+
+// Count counts the documents of a collection, in the database of a URL, that a filter in
+// JSON finds.
+func (s *MongoDBServer) Count(ctx context.Context, database, collection, filter string) (n int64, err error) {
+	u, err := url.Parse(database)
+	if err != nil {
+		return 0, err
+	}
+	var d bson.D
+	if err := bson.UnmarshalExtJSON([]byte(filter), false, &d); err != nil {
+		return 0, err
+	}
+	err = s.do(ctx, func(c *mongo.Client) error {
+		n, err = c.Database(strings.TrimPrefix(u.Path, "/")).Collection(collection).CountDocuments(ctx, d)
+		return err
+	})
+	return n, err
 }
 
 // Stop ends the server and removes its files, or of one that is not ours the databases.
