@@ -76,7 +76,7 @@ func newHostile(t *testing.T) *hostile {
 		b64 := base64.RawURLEncoding.EncodeToString
 		h.json(w, map[string]any{"keys": []any{map[string]any{
 			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "1", "n": b64(h.key.N.Bytes()), "e": b64(big.NewInt(int64(h.key.E)).Bytes()),
-		}}})
+		}, map[string]any{"kty": "oct", "kid": "1", "k": b64([]byte(h.secret))}}}) // with which it may sign, if it is let
 	})
 	mux.HandleFunc("POST /token", h.token)
 	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, _ *http.Request) { h.json(w, h.info) })

@@ -193,6 +193,9 @@ func TestSignInHostile(t *testing.T) {
 	if n := f.count("sign_ins"); n != 0 {
 		t.Errorf("%d sign-ins can be tried again", n)
 	}
+	if len(other.got) != 0 {
+		t.Errorf("another server got codes by a redirect: %v", other.got)
+	}
 }
 
 // TestSignInIssuerNamed: of a provider that names itself in its answers (RFC 9207), one
