@@ -127,7 +127,7 @@ func TestManySlow(t *testing.T) { // alone, for others measure time
 	conns := make([]net.Conn, many)
 	for i := range conns {
 		conns[i] = r.dial(t)
-		_ = conns[i].SetDeadline(time.Now().Add(time.Minute))
+		_ = conns[i].SetDeadline(time.Now().Add(3 * time.Minute))
 		_, _ = fmt.Fprintf(conns[i], uploadHead+"Content-Length: %d\r\n\r\n%s", "?fresh", len(clip), clip[:100])
 	}
 	eventually(t, "all have begun", func() bool { return r.pending(t) == many })

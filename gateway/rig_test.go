@@ -682,12 +682,12 @@ func (bucketStub) DeletePrefix(context.Context, string) error   { return nil }
 // eventually waits for what comes by itself.
 func eventually(t *testing.T, what string, is func() bool, found ...func() string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			for _, f := range found {
 				what += ": " + f()
 			}
-			t.Fatalf("not within 10 s: %s", what)
+			t.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
