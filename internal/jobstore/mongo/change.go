@@ -140,6 +140,9 @@ func (s *Store) end(ctx context.Context, id string, attempt int, may func(*row, 
 		if err != nil {
 			return job.Job{}, err
 		}
+		if err := s.stop("decided"); err != nil {
+			return job.Job{}, err
+		}
 		wanted := c(r, now)
 		wanted.where = bson.D{{Key: "state", Value: job.Running}, {Key: "attempt", Value: attempt}, {Key: "notify_to", Value: r.NotifyTo}}
 		if r.DueAt < now {

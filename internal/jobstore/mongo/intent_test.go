@@ -362,3 +362,32 @@ func TestIntentRace(t *testing.T) {
 		}
 	}
 }
+
+// TestJoinedMeanwhile: an end that is decided on while somebody joins, who wants to be told
+// of it, is told.
+func TestJoinedMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	twin := newID()
+	quiet := submission(nil, twin)
+	quiet.NotifyTo = ""
+	j := made(t, s, quiet)
+	if _, err := s.Claim(ctx, j.ID, "w", lease); err != nil {
+		t.Fatal(err)
+	}
+	slow, joined := *s, false
+	slow.stop = func(step string) error {
+		if step != "decided" || joined {
+			return nil
+		}
+		joined = true
+		_, err := s.Join(ctx, j.ID, submission(nil, twin))
+		return err
+	}
+	if _, err := slow.Succeed(ctx, j.ID, 1, job.Result{Key: "k"}, retention); err != nil || !joined {
+		t.Fatal(joined, err)
+	}
+	if l, err := s.Untold(ctx, 0, 10); err != nil || !contains(l, j.ID) {
+		t.Errorf("nobody is told: %v, %v", l, err)
+	}
+}
