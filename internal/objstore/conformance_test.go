@@ -67,7 +67,7 @@ func want(t testing.TB, b *objstore.Bucket, key string, data []byte) {
 // times as much.
 func sentAtOnce(t testing.TB) int {
 	if strings.Contains(t.Name(), "/gridfs") {
-		return 512 << 10
+		return 256 << 10
 	}
 	return 5 * mib
 }

@@ -17,8 +17,14 @@ import (
 // Ten uploads at once stay below 32 MiB in total, garbage included, and the same ten go on
 // with another object each. Not parallel: the heap is that of all tests.
 func TestWriterMemory(t *testing.T) {
-	const writers, size, most = 10, 64 * mib, 32 * mib
-	b := open(t, newURL(t, "s3"))
+	for kind, size := range map[string]int{"s3": 64 * mib, "gridfs": 8 * mib} { // FerretDB is slow
+		t.Run(kind, func(t *testing.T) { writerMemory(t, kind, size) })
+	}
+}
+
+func writerMemory(t *testing.T, kind string, size int) {
+	const writers, most = 10, 32 * mib
+	b := open(t, newURL(t, kind))
 	put(t, b, "warm/up", make([]byte, 6*mib))
 	runtime.GC()
 	before := inUse(b)

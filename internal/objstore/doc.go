@@ -29,8 +29,8 @@
 // files without a name in the system's folder for temporary files; only where there can be
 // none does memory grow with the number of writers.
 //
-// A writer of GridFS holds half a MiB, since chunks that were sent can be changed until
-// Commit. What is written and what is replaced changes hands by one change of one document:
+// A writer of GridFS holds a quarter of a MiB, since chunks that were sent can be changed
+// until Commit. What is written and what is replaced changes hands by one change of one document:
 // see gridFS.
 //
 // # Reading

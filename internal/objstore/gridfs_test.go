@@ -126,7 +126,7 @@ func TestGridFSDied(t *testing.T) {
 	if got := keys(t, b, ""); !slices.Equal(got, []string{"in/2"}) {
 		t.Errorf("visible: %v", got)
 	}
-	if n := count(t, db, "fs.chunks"); n != 1+8 {
+	if n := count(t, db, "fs.chunks"); n != 1+12 {
 		t.Fatalf("%d chunks: the writer has sent none, or all", n)
 	}
 	sweep := func(age time.Duration, want int) {

@@ -14,7 +14,7 @@ import (
 )
 
 // gridBatch is what a writer holds, and sends with one call: a number of chunks.
-const gridBatch = 8 * gridChunk
+const gridBatch = 4 * gridChunk
 
 // gridUpload is a file being made. What has been sent can be changed until Commit: nobody
 // sees it. So all of it can be written again, and nothing has to be kept back.
