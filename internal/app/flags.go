@@ -77,8 +77,8 @@ func (c *DatabaseFlags) Check(f *Faults) string {
 
 // JobsFlags name the database of jobs, which need not be SQL.
 type JobsFlags struct {
-	Database     string `group:"Parts:" placeholder:"URL" env:"MP3LATHE_DATABASE" secret:"" help:"Database of jobs: mysql://user:password@host:3306/name, sqlite:/path/to/file.db, or mongodb://user:password@host:27017/name."`
-	DatabaseFile string `group:"Parts:" placeholder:"FILE" env:"MP3LATHE_DATABASE_FILE" help:"File that holds the URL, instead."`
+	Database     string `group:"Parts:" aliases:"jobs" placeholder:"URL" env:"MP3LATHE_DATABASE" secret:"" help:"Database of jobs: mysql://user:password@host:3306/name, sqlite:/path/to/file.db, or mongodb://user:password@host:27017/name. The flag may be called jobs, too."`
+	DatabaseFile string `group:"Parts:" aliases:"jobs-file" placeholder:"FILE" env:"MP3LATHE_DATABASE_FILE" help:"File that holds the URL, instead."`
 }
 
 // Check returns the URL of the database.

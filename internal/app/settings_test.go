@@ -91,6 +91,7 @@ func TestWrongSettings(t *testing.T) {
 		}},
 		{&GatewayCLI{}, gateway, "--max-upload=0", []string{"is 0: want 1 or more"}},
 		{&GatewayCLI{}, gateway, "--auth-url=x", []string{"--auth-url (MP3LATHE_AUTH_URL) is \"x\": want one such as http://auth:8081"}},
+		{&GatewayCLI{}, gateway, "--jobs=ftp://x", []string{"--database (MP3LATHE_DATABASE) is wrong"}},
 		{&GatewayCLI{}, gateway, "--queues-url=queues:8086", []string{"--queues-url (MP3LATHE_QUEUES_URL) is \"queues:8086\": want one such as http://queues:8086"}},
 		{&GatewayCLI{}, gateway, "--auth-url=http://auth:8081?a=b", []string{"--auth-url (MP3LATHE_AUTH_URL) is"}},
 		{&GatewayCLI{}, gateway, "--public-url=mp3.example.org", []string{"--public-url (MP3LATHE_PUBLIC_URL) is wrong: public URL \"mp3.example.org\": want one such as"}},
