@@ -112,7 +112,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	redis := embedded.Redis()
 	defer redis.Close()
 	out := &app.Std{Out: std.out, Err: std.err, Version: currentVersions().Version}
-	err = out.Service(c.LogFlags, "all", func(p *app.Parts) error {
+	err = app.Service(out, c.LogFlags, "all", func(p *app.Parts) error {
 		url := d.database()
 		if err := p.Open(ctx, url, app.BucketPlace{URL: d.bucket()}, redis.Address()); err != nil {
 			return err

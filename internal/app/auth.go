@@ -126,7 +126,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	return std.Service(c.LogFlags, "auth", func(p *Parts) error { return p.OpenAccounts(ctx, url) }, func(p *Parts) error {
+	return Service(std, c.LogFlags, "auth", func(p *Parts) error { return p.OpenAccounts(ctx, url) }, func(p *Parts) error {
 		if with.Mailer == nil {
 			p.Log.Warn("there is no mail server (--smtp): addresses are not confirmed, and who has forgotten his password gets no new one")
 		}

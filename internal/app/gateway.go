@@ -153,7 +153,7 @@ func (c *gatewayCmd) Run(ctx context.Context, std *Std) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	return std.Service(c.LogFlags, "gateway", func(p *Parts) error {
+	return Service(std, c.LogFlags, "gateway", func(p *Parts) error {
 		return p.Open(ctx, database, bucket, redis)
 	}, func(p *Parts) error {
 		l, err := Listen(ctx, "listen", c.Listen)

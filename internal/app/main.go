@@ -80,8 +80,10 @@ func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
 	return kong.DefaultHelpPrinter(options, of)
 }
 
-// Service opens parts for a service, runs it, and closes them again.
-func (s *Std) Service(flags LogFlags, service string, open func(p *Parts) error, run func(p *Parts) error) (err error) {
+// Service opens parts for a service, runs it, and closes them again. It is no method of
+// [Std]: kong looks for methods by name, so that the linker keeps all of what the types in
+// the methods of its values can do, and each program would hold all services.
+func Service(s *Std, flags LogFlags, service string, open func(p *Parts) error, run func(p *Parts) error) (err error) {
 	p := &Parts{Log: flags.Logger(s.Err).With(slog.String("service", service)), Service: service, Version: s.Version}
 	name := "mp3lathe-" + service
 	if service == "all" {

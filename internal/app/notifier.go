@@ -68,7 +68,7 @@ func (c *notifierCmd) Run(ctx context.Context, std *Std) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	return std.Service(c.LogFlags, "notifier", func(p *Parts) error {
+	return Service(std, c.LogFlags, "notifier", func(p *Parts) error {
 		if err := p.OpenDB(ctx, database); err != nil {
 			return err
 		}

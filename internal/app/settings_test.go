@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -365,5 +366,12 @@ func TestPlain(t *testing.T) {
 	}
 	if Explain("words", nil) != nil {
 		t.Error("no error became one")
+	}
+}
+
+// TestStdIsPlain: see [Service]. The images' limits of size are what it is for.
+func TestStdIsPlain(t *testing.T) {
+	if n := reflect.TypeFor[*Std]().NumMethod(); n > 0 {
+		t.Errorf("Std has %d exported methods, which kong can call by name: with their parameters every program holds all services", n)
 	}
 }

@@ -50,7 +50,7 @@ func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	return std.Service(c.LogFlags, "queues", func(p *app.Parts) error { return p.OpenQueue(redis) },
+	return app.Service(std, c.LogFlags, "queues", func(p *app.Parts) error { return p.OpenQueue(redis) },
 		func(p *app.Parts) error { return serve(ctx, p, c.Listen, !c.ReadOnly) })
 }
 

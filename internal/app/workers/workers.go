@@ -146,7 +146,7 @@ func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	return std.Service(c.LogFlags, "worker", func(p *app.Parts) error {
+	return app.Service(std, c.LogFlags, "worker", func(p *app.Parts) error {
 		return p.Open(ctx, database, bucket, redis)
 	}, func(p *app.Parts) error { return Run(ctx, p, settings) })
 }
