@@ -2,6 +2,7 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,4 +115,21 @@ func headings(text string) map[string]bool {
 		}
 	}
 	return all
+}
+
+// TestDecisions: decisions are numbered one after the other, in their names and titles.
+func TestDecisions(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, "docs", "adr", "*.md"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for i, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := filepath.Base(path); !strings.HasPrefix(name, fmt.Sprintf("%04d-", i+1)) || !strings.HasPrefix(string(b), fmt.Sprintf("# %d. ", i+1)) {
+			t.Errorf("%s should be number %d, in its name and in its title", name, i+1)
+		}
+	}
 }
