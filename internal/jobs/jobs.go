@@ -23,6 +23,7 @@ type Store interface {
 	Turns
 	Quarantine
 	Usage
+	Audit
 
 	// Waiting tells what is queued, by lane.
 	Waiting(ctx context.Context) (map[job.Lane]job.Waiting, error)
@@ -116,6 +117,13 @@ type Usage interface {
 	Usage(ctx context.Context, owner string, most int) (job.Usage, error)
 	Spend(ctx context.Context, owner string, bytes, allowed int64) (bool, error)
 	PurgeUsage(ctx context.Context) error
+}
+
+// Audit keeps what administrators did to the jobs of others.
+type Audit interface {
+	NoteAct(ctx context.Context, a job.Act) error
+	Acts(ctx context.Context, q job.ActQuery) ([]job.Act, error)
+	PurgeActs(ctx context.Context, keep time.Duration, n int) (int, error)
 }
 
 // Departures keeps whose jobs are to be removed because their accounts were deleted.

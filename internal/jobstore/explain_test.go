@@ -41,8 +41,9 @@ func samples(id string) map[string][]any {
 		"keyGet": {owner, keyName(7)}, "keyTake": {"h", 1, "w", 1, 1, owner, keyName(7), "v"}, "keyHold": {1, owner, keyName(7), "w"},
 		"keyJob": {id, "b", 1, owner, keyName(7), "w"}, "keyAnswer": {"b", 1, 202, "", "", owner, keyName(7), "w"},
 		"keyFree": {owner, keyName(7), "w"}, "keyPurge": {20},
+		"acts": {id, 20}, "actsActor": {"owner7", id, 20}, "actsJob": {id, id, "", "", "", "", 20}, "actsOwner": {"owner7", id, "", "", 20}, "actPurge": {1000, 20},
 		// They look nothing up.
-		"insert": nil, "adopt": nil, "leaseNew": nil, "identityNew": nil, "keyNew": nil, "crashNew": nil, "spendFirst": nil,
+		"actNew": nil, "insert": nil, "adopt": nil, "leaseNew": nil, "identityNew": nil, "keyNew": nil, "crashNew": nil, "spendFirst": nil,
 	}
 }
 
@@ -53,6 +54,7 @@ var indexes = map[string]string{
 	"turn": "jobs_waiting", "waitingOwners": "jobs_waiting", "usage": "jobs_stored",
 	"keyPurge":    "request_keys_expiry",
 	"quarantined": "job_quarantine_last",
+	"actsActor":   "job_audit_actor", "actsJob": "job_audit_job", "actsOwner": "job_audit_owner", "actPurge": "job_audit_at",
 }
 
 // whole are the queries that look at all rows, and say so.
@@ -143,10 +145,14 @@ func crowd(t *testing.T, s *sqlStore) {
 		if ok, err := s.Spend(t.Context(), "owner"+strconv.Itoa(i), 5, 9); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
+		act := job.Act{ID: newID(), Actor: "owner" + strconv.Itoa(i%5), Action: job.ActView, JobID: newID(), Owner: "owner" + strconv.Itoa(i)}
+		if err := s.NoteAct(t.Context(), act); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, analyze := range map[sqldb.Dialect][]string{
 		sqldb.SQLite: {"ANALYZE"},
-		sqldb.MySQL:  {"ANALYZE TABLE jobs", "ANALYZE TABLE job_leases", "ANALYZE TABLE request_keys", "ANALYZE TABLE usage_days"},
+		sqldb.MySQL:  {"ANALYZE TABLE jobs", "ANALYZE TABLE job_leases", "ANALYZE TABLE request_keys", "ANALYZE TABLE usage_days", "ANALYZE TABLE job_audit"},
 	}[s.db.Dialect()] {
 		if _, err := s.db.ExecContext(t.Context(), analyze); err != nil {
 			t.Fatal(err)

@@ -35,6 +35,8 @@ type queries struct {
 	// Of files that crash.
 	crash, crashNew, crashes, quarantined string
 	pardon, forget                        string
+	// Of what administrators did.
+	actNew, acts, actsActor, actsJob, actsOwner, actPurge string
 	// Of the keys of requests.
 	keyGet, keyNew, keyTake, keyHold     string
 	keyJob, keyAnswer, keyFree, keyPurge string
@@ -82,6 +84,8 @@ func newQueries(db *sqldb.DB, window int) queries {
 		"{by ", by, "/}", byEnd, "{place}", place, "{ids}", strings.Repeat("?, ", chunk-1)+"?").Replace
 
 	const (
+		actColumns = `id, at, actor, actor_email, place, action, job, owner, detail`
+
 		// A key that its holder holds, though he may have been slow; and one that may
 		// be taken from him.
 		heldKey = ` WHERE owner = ? AND name = ? AND holder = ? AND status = 0`
@@ -108,6 +112,11 @@ func newQueries(db *sqldb.DB, window int) queries {
 	if db.Dialect() == sqldb.SQLite {
 		keyPurge = `DELETE FROM request_keys WHERE rowid IN (
 			SELECT rowid FROM request_keys WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?)`
+	}
+	actPurge := `DELETE FROM job_audit WHERE at <= {now} - ? ORDER BY at LIMIT ?`
+	if db.Dialect() == sqldb.SQLite {
+		actPurge = `DELETE FROM job_audit WHERE rowid IN (
+			SELECT rowid FROM job_audit WHERE at <= {now} - ? ORDER BY at LIMIT ?)`
 	}
 	// From owner to owner, in one statement, and not from job to job: MySQL by the groups
 	// of the index, for which they have to be all of its first columns; SQLite, which does
@@ -256,6 +265,18 @@ func newQueries(db *sqldb.DB, window int) queries {
 		quarantined: `SELECT sha256, crashes, code, last_at FROM job_quarantine WHERE last_at > 0 ORDER BY last_at DESC LIMIT ?`,
 		pardon:      `DELETE FROM job_quarantine WHERE sha256 = ?`,
 		forget:      fill(`DELETE FROM job_quarantine WHERE last_at <= {now} - ?`),
+
+		actNew: fill(`INSERT INTO job_audit (id, at, actor, actor_email, place, action, job, owner, detail, once)
+			VALUES (?, {now}, ?, ?, ?, ?, ?, ?, ?, ?)`),
+		acts:      `SELECT ` + actColumns + ` FROM job_audit WHERE id < ? ORDER BY id DESC LIMIT ?`,
+		actsActor: fill(`SELECT ` + actColumns + ` FROM job_audit {by job_audit_actor/} WHERE actor = ? AND id < ? ORDER BY id DESC LIMIT ?`),
+		// A job, and a user, have few.
+		actsJob: fill(`SELECT ` + actColumns + ` FROM job_audit {by job_audit_job/}
+			WHERE job = ? AND id < ? AND (? = '' OR actor = ?) AND (? = '' OR owner = ?) ORDER BY id DESC LIMIT ?`),
+		actsOwner: fill(`SELECT ` + actColumns + ` FROM job_audit {by job_audit_owner/}
+			WHERE owner = ? AND id < ? AND (? = '' OR actor = ?) ORDER BY id DESC LIMIT ?`),
+		actPurge: fill(actPurge),
+
 		keyGet: fill(`SELECT head, body, bytes, job, status, header, answer, holder,
 			CASE WHEN status = 0 AND held_until > {now} THEN 1 ELSE 0 END, CASE WHEN ` + freeKey + ` THEN 1 ELSE 0 END
 			FROM request_keys WHERE owner = ? AND name = ?`),

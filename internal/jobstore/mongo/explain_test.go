@@ -40,6 +40,11 @@ func queries(id string) map[string]asked {
 		"suspects":                {quarantineName, query{bson.D{is("last_at", "$gt", int64(0))}, bson.D{{Key: "last_at", Value: -1}}, byLast}},
 		"crashes long ago":        {quarantineName, query{bson.D{is("last_at", "$lte", now)}, nil, byLast}},
 		"what was spent long ago": {usageName, query{bson.D{is("day", "$lt", now)}, nil, byDay}},
+		"acts":                    {auditName, acts(job.ActQuery{}, id)},
+		"acts of one":             {auditName, acts(job.ActQuery{Actor: "owner7"}, id)},
+		"acts on a job":           {auditName, acts(job.ActQuery{JobID: id, Actor: "owner7", Owner: "owner8"}, id)},
+		"acts on a user's jobs":   {auditName, acts(job.ActQuery{Owner: "owner7", Actor: "owner8"}, id)},
+		"actsBefore":              {auditName, actsBefore(now, span)},
 		"departures":              {departuresName, query{bson.D{is("due_at", "$lte", now)}, ascending("due_at"), byDeparture}},
 	}
 	for name, q := range jobs {

@@ -6,7 +6,7 @@ import (
 	"github.com/mp3lathe/mp3lathe/job"
 )
 
-// query is a search for jobs, and the index that serves it. All of them stand in this
+// query is a search, mostly for jobs, and the index that serves it. All of them stand in this
 // file, so that a test can ask the server how it would run each.
 type query struct {
 	filter, sort bson.D
@@ -120,4 +120,32 @@ func madeFirst(lane job.Lane) query {
 func againFirst(lane job.Lane, now int64) query {
 	between := bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lte", Value: now}}
 	return query{append(inLane(lane).filter, bson.E{Key: "not_before", Value: between}), ascending("not_before"), byLane}
+}
+
+// acts are entries of the audit log. A job, and a user, have few.
+func acts(q job.ActQuery, before string) query {
+	id := is("_id", "$lt", before)
+	also := func(index, field, value string, others ...bson.E) query {
+		filter := bson.D{{Key: field, Value: value}, id}
+		for _, other := range others {
+			if other.Value != "" {
+				filter = append(filter, other)
+			}
+		}
+		return query{filter, newestFirst, index}
+	}
+	actor, owner := bson.E{Key: "actor", Value: q.Actor}, bson.E{Key: "owner", Value: q.Owner}
+	switch {
+	case q.JobID != "":
+		return also(byJob, "job", q.JobID, actor, owner)
+	case q.Owner != "":
+		return also(byOwnerActs, "owner", q.Owner, actor)
+	case q.Actor != "":
+		return also(byActor, "actor", q.Actor)
+	}
+	return query{bson.D{id}, newestFirst, byID}
+}
+
+func actsBefore(now, keep int64) query {
+	return query{bson.D{is("at", "$lte", now-keep)}, ascending("at"), byAt}
 }

@@ -18,6 +18,7 @@ const (
 	quarantineName = "job_quarantine"
 	usageName      = "usage_days"
 	departuresName = "job_departures"
+	auditName      = "job_audit"
 )
 
 // The indexes. Queries name theirs, so that no planner walks through all of a collection
@@ -38,6 +39,11 @@ const (
 	byLast       = "job_quarantine_last"
 	byDay        = "usage_days_day"
 	byDeparture  = "job_departures_due"
+	byOnce       = "job_audit_once"
+	byAt         = "job_audit_at"
+	byActor      = "job_audit_actor"
+	byJob        = "job_audit_job"
+	byOwnerActs  = "job_audit_owner"
 	byID         = "_id_"
 )
 
@@ -50,7 +56,7 @@ func schema() mongodb.Schema {
 		}
 		return d
 	}
-	return mongodb.Schema{Name: "jobs", Version: 1, Indexes: map[string][]mongodb.Index{
+	return mongodb.Schema{Name: "jobs", Version: 2, Indexes: map[string][]mongodb.Index{
 		jobsName: {
 			{Name: byOwner, Keys: keys("owner", "_id")},
 			{Name: byOwnerState, Keys: keys("owner", "state", "_id")},
@@ -68,6 +74,13 @@ func schema() mongodb.Schema {
 		quarantineName: {{Name: byLast, Keys: keys("last_at")}},
 		usageName:      {{Name: byDay, Keys: keys("day")}},
 		departuresName: {{Name: byDeparture, Keys: keys("due_at")}},
+		auditName: {
+			{Name: byOnce, Keys: keys("once"), Unique: true},
+			{Name: byAt, Keys: keys("at")},
+			{Name: byActor, Keys: keys("actor", "_id")},
+			{Name: byJob, Keys: keys("job", "_id")},
+			{Name: byOwnerActs, Keys: keys("owner", "_id")},
+		},
 	}}
 }
 

@@ -25,7 +25,7 @@ type Store struct {
 	db     *mongodb.DB
 	window int
 
-	jobs, keys, leases, database, quarantine, usage *mongo.Collection
+	jobs, keys, leases, database, quarantine, usage, audit *mongo.Collection
 
 	// stop is for tests that end a process between two steps: an error of it is that end.
 	stop func(step string) error
@@ -37,7 +37,7 @@ var _ jobs.Store = (*Store)(nil)
 func New(db *mongodb.DB) *Store {
 	return &Store{
 		db: db, jobs: db.Collection(jobsName), keys: db.Collection(keysName), leases: db.Collection(leasesName),
-		database: db.Collection(databaseName), quarantine: db.Collection(quarantineName), usage: db.Collection(usageName),
+		database: db.Collection(databaseName), quarantine: db.Collection(quarantineName), usage: db.Collection(usageName), audit: db.Collection(auditName),
 		stop: func(string) error { return nil },
 	}
 }
