@@ -39,7 +39,10 @@ func (g *Gateway) serveAudio(ctx context.Context, id string, inline bool) (*huma
 	x := exchangeOf(ctx)
 	u := x.user
 	u.admin = u.admin || x.byLink // the signature was made for this job
-	j, err := g.jobOf(ctx, id, u)
+	j, err := g.find(ctx, id, u)
+	if err == nil && !x.byLink {
+		err = g.note(ctx, u, job.ActAudio, &j)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type Jobs interface {
 	JobEnder
 	Twins
 	Accountant
+	Auditor
 }
 
 // JobReader finds jobs.
@@ -64,6 +65,13 @@ type Accountant interface {
 	// Spend counts bytes of an upload, unless it would be more than allowed for a day.
 	Spend(ctx context.Context, owner string, bytes, allowed int64) (bool, error)
 	PurgeUsage(ctx context.Context) error
+}
+
+// Auditor keeps what administrators did to the jobs of others.
+type Auditor interface {
+	// NoteAct does nothing if an act with the same Once was noted before.
+	NoteAct(ctx context.Context, a job.Act) error
+	Acts(ctx context.Context, q job.ActQuery) ([]job.Act, error)
 }
 
 // JobMaker queues jobs.

@@ -33,7 +33,7 @@ type eventsInput struct {
 
 func (g *Gateway) events(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
 	x := exchangeOf(ctx)
-	j, err := g.jobOf(ctx, in.ID, x.user)
+	j, err := g.jobOf(ctx, in.ID, x.user, job.ActEvents)
 	if err != nil {
 		return nil, err
 	}

@@ -164,8 +164,21 @@ func (g *Gateway) viewOne(ctx context.Context, j *job.Job, u user) *jobBody {
 // their spelling.
 func (b *jobBody) tag() string { return fmt.Sprintf(`W/"%d.%d"`, b.Version, b.Position) }
 
-// jobOf returns a job that the user may see. To everybody else it does not exist.
-func (g *Gateway) jobOf(ctx context.Context, id string, u user) (job.Job, error) {
+// jobOf returns a job that the user may see, for an action, which is noted if it is an
+// administrator's on a job of another. To everybody else the job does not exist.
+func (g *Gateway) jobOf(ctx context.Context, id string, u user, action job.Action) (job.Job, error) {
+	j, err := g.find(ctx, id, u)
+	if err == nil {
+		err = g.note(ctx, u, action, &j)
+	}
+	if err != nil {
+		return job.Job{}, err
+	}
+	return j, nil
+}
+
+// find is jobOf for those who note the action themselves.
+func (g *Gateway) find(ctx context.Context, id string, u user) (job.Job, error) {
 	if !job.ValidID(id) {
 		return job.Job{}, noJob()
 	}

@@ -336,6 +336,7 @@ func TestAccess(t *testing.T) {
 		{"POST", "/v1/jobs", any(202, "")},
 		{"GET", "/v1/jobs", with(any(200, ""), "link", "401 unauthorized")},
 		{"GET", "/v1/jobs?all=true", with(any(403, "forbidden"), "admin", "200 ")},
+		{"GET", "/v1/audit", with(any(403, "forbidden"), "admin", "200 ")},
 		{"GET", "/v1/jobs/%s", own(200, "")},
 		{"POST", "/v1/jobs/%s/retry", own(409, "not_retryable")},
 		{"GET", "/v1/jobs/%s/audio", with(own(200, ""), linked...)},

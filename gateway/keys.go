@@ -247,7 +247,7 @@ func (u *upload) recognize(x *exchange, anyName bool) error {
 
 // recall finds the job of a request whose answer was never kept.
 func (g *Gateway) recall(x *exchange, rec *job.KeyRecord) *httpapi.Problem {
-	j, err := g.jobOf(x.r.Context(), rec.JobID, x.user)
+	j, err := g.jobOf(x.r.Context(), rec.JobID, x.user, job.ActView)
 	if err != nil {
 		return httpapi.AsProblem(err)
 	}

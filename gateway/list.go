@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"strings"
 
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
 	"github.com/mp3lathe/mp3lathe/job"
@@ -32,11 +33,13 @@ func (g *Gateway) list(ctx context.Context, in *listInput) (*listOutput, error) 
 		}
 		q.Owner = ""
 	}
-	if in.Cursor != "" {
-		var ok bool
-		if q.Before, ok = readCursor(in.Cursor); !ok {
-			return nil, httpapi.NewProblem(http.StatusUnprocessableEntity, "bad_cursor", "The cursor is not one of ours.").
-				WithField("query.cursor", "want next_cursor of the page before")
+	var err error
+	if q.Before, err = before(in.Cursor); err != nil {
+		return nil, err
+	}
+	if in.All {
+		if err := g.noteAct(ctx, u, job.Act{Action: job.ActList, Detail: pageOf(&q)}); err != nil {
+			return nil, err
 		}
 	}
 	jobs, err := g.jobs.List(ctx, q)
@@ -55,11 +58,31 @@ func (g *Gateway) list(ctx context.Context, in *listInput) (*listOutput, error) 
 	return out, nil
 }
 
+// pageOf says which jobs a page of the list of all has.
+func pageOf(q *job.Query) string {
+	var parts []string
+	if q.State != "" {
+		parts = append(parts, "in state "+string(q.State))
+	}
+	if q.Before != "" {
+		parts = append(parts, "before "+q.Before)
+	}
+	return strings.Join(parts, ", ")
+}
+
 // cursor hides the ID that a page ends with, so that clients do not come to make
 // cursors themselves.
 func cursor(id string) string { return base64.RawURLEncoding.EncodeToString([]byte(id)) }
 
-func readCursor(s string) (id string, ok bool) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	return string(b), err == nil && job.ValidID(string(b))
+// before is the ID in a cursor; "" in none.
+func before(cursor string) (id string, err error) {
+	if cursor == "" {
+		return "", nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || !job.ValidID(string(b)) {
+		return "", httpapi.NewProblem(http.StatusUnprocessableEntity, "bad_cursor", "The cursor is not one of ours.").
+			WithField("query.cursor", "want next_cursor of the page before")
+	}
+	return string(b), nil
 }

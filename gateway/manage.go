@@ -36,7 +36,7 @@ type getInput struct {
 
 func (g *Gateway) get(ctx context.Context, in *getInput) (*jobOutput, error) {
 	u := exchangeOf(ctx).user
-	j, err := g.jobOf(ctx, in.ID, u)
+	j, err := g.jobOf(ctx, in.ID, u, job.ActView)
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +65,22 @@ const maxRaces = 5
 func (g *Gateway) remove(ctx context.Context, in *jobInput) (*jobOutput, error) {
 	u := exchangeOf(ctx).user
 	for range maxRaces {
-		j, err := g.jobOf(ctx, in.ID, u)
+		j, err := g.find(ctx, in.ID, u)
 		if err != nil {
+			return nil, err
+		}
+		action := job.ActDelete
+		if j.State.Active() {
+			action = job.ActCancel
+		}
+		if err := g.note(ctx, u, action, &j); err != nil {
 			return nil, err
 		}
 		// What has been begun is brought to its end without the client too.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 		defer cancel()
 		status := http.StatusOK
-		if j.State.Active() {
+		if action == job.ActCancel {
 			j, err = g.jobs.Cancel(ctx, j.ID)
 		} else {
 			status = http.StatusNoContent
@@ -115,7 +122,7 @@ func (g *Gateway) retry(ctx context.Context, in *jobInput) (*acceptedOutput, err
 	if x.made != nil {
 		return g.accepted(ctx, x.made, u), nil
 	}
-	j, err := g.jobOf(ctx, in.ID, u)
+	j, err := g.jobOf(ctx, in.ID, u, job.ActRetry)
 	if err != nil {
 		return nil, err
 	}

@@ -130,6 +130,20 @@ func (f faulty) List(ctx context.Context, q job.Query) ([]job.Job, error) {
 	return f.store.List(ctx, q)
 }
 
+func (f faulty) NoteAct(ctx context.Context, a job.Act) error {
+	if err := f.at("NoteAct"); err != nil {
+		return err
+	}
+	return f.store.NoteAct(ctx, a)
+}
+
+func (f faulty) Acts(ctx context.Context, q job.ActQuery) ([]job.Act, error) {
+	if err := f.at("Acts"); err != nil {
+		return nil, err
+	}
+	return f.store.Acts(ctx, q)
+}
+
 func (f faulty) Cancel(ctx context.Context, id string) (job.Job, error) {
 	if err := f.at("Cancel"); err != nil {
 		return job.Job{}, err

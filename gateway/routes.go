@@ -70,6 +70,10 @@ func (g *Gateway) register(api huma.API) {
 	events.Responses["204"] = &huma.Response{Description: "The job has ended and the client knows its last version."}
 	huma.Register(api, events, g.events)
 
+	audit := g.operation("job-audit", http.MethodGet, "/v1/audit", "What administrators did to the jobs of others (administrators)", 403, 422)
+	audit.Description = auditDescription
+	huma.Register(api, audit, g.audit)
+
 	legacy := g.operation(legacyUploadID, http.MethodPost, "/upload", "Upload a file (old clients)", 400, 403, 408, 409, 413, 415, 422, 429)
 	legacy.Description = "Takes a form with one file in a field of any name. New clients use /v1/jobs."
 	legacy.Deprecated = true
@@ -137,6 +141,8 @@ If the user has uploaded the same bytes with the same settings before, and that 
 const eventsDescription = `The stream begins with the job as it is, unless Last-Event-ID is its version, and goes on with each change, at most five a second. An event "job" holds what GET of the job answers, and its id is the job's version, which never falls. After the last change comes an event "end"; close the EventSource then. One that connects again all the same is answered 204, which stops it. A comment comes every 15 seconds.
 
 The stream ends when the access token expires, and when the server is shut down; connect again with Last-Event-ID.`
+
+const auditDescription = `An entry is written before the act, which is refused if that fails; one that is refused for another reason, as the retry of a job that has not failed, has its entry too. To look at the same thing again is one entry in each quarter of an hour.`
 
 // settingDocs says what the settings do, by their names.
 var settingDocs = map[string]string{
