@@ -68,6 +68,9 @@ type SweepConfig struct {
 	// Keep is how long the row of an expired job stays for its owner to see.
 	// Default 30 days.
 	Keep time.Duration
+	// AuditRetention is how long the entries of the audit log of jobs are kept. 0 is for
+	// ever.
+	AuditRetention time.Duration
 	// OrphanAge is how old an object must be before it may count as nobody's.
 	// Default 1 h, and more than any upload or attempt needs between writing an
 	// object and its row.
@@ -112,7 +115,7 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	switch {
 	case min(c.Lease, c.Heartbeat, c.Timeout, c.Backoff, c.MaxBackoff, c.Retention) < 0,
-		min(c.Sweep.Interval, c.Sweep.Stale, c.Sweep.Keep, c.Sweep.OrphanAge, c.Sweep.OrphanInterval) < 0:
+		min(c.Sweep.Interval, c.Sweep.Stale, c.Sweep.Keep, c.Sweep.AuditRetention, c.Sweep.OrphanAge, c.Sweep.OrphanInterval) < 0:
 		return errors.New("worker: a time is negative")
 	case c.Heartbeat > c.Lease/5:
 		return errors.New("worker: the heartbeat must be at most a fifth of the lease")

@@ -156,6 +156,6 @@ func (c *counts) swept(r Report, err error) {
 func (r Report) acts() map[string]int {
 	return map[string]int{
 		"requeued": r.Requeued, "failed": r.Failed, "reminded": r.Reminded, "notices": r.Notices, "expired": r.Expired,
-		"purged": r.Purged, "pardoned": r.Pardoned, "departed": r.Departed, "orphans": r.Orphans,
+		"purged": r.Purged, "pardoned": r.Pardoned, "forgotten": r.Forgotten, "departed": r.Departed, "orphans": r.Orphans,
 	}
 }

@@ -94,6 +94,10 @@ func TestDeparted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	seen := job.Act{ID: uuid.Must(uuid.NewV7()).String(), Actor: "root", Action: job.ActAudio, JobID: done, Owner: "ada"}
+	if err := d.jobs.NoteAct(ctx, seen); err != nil {
+		t.Fatal(err)
+	}
 	s := d.sweeper()
 	d.rig.sweep(s, worker.Report{})
 	if err := d.store.Depart(ctx, "ada"); err != nil {
@@ -103,6 +107,10 @@ func TestDeparted(t *testing.T) {
 	d.holds(job.SourceKey(other))
 	if left, err := d.jobs.List(ctx, job.Query{Limit: 10}); err != nil || len(left) != 1 || left[0].ID != other {
 		t.Errorf("%v, %v", left, err)
+	}
+	// What administrators saw of it can be asked for as long as of others.
+	if acts, err := d.jobs.Acts(ctx, job.ActQuery{Owner: "ada"}); err != nil || len(acts) != 1 || acts[0].JobID != done {
+		t.Errorf("%+v, %v", acts, err)
 	}
 	if err := d.jobs.Store.Heartbeat(ctx, running, 1, job.Progress{}, time.Hour); !errors.Is(err, job.ErrLost) && !errors.Is(err, job.ErrNotFound) {
 		t.Errorf("the worker's heartbeat: %v", err)

@@ -34,6 +34,7 @@ type SweepJobs interface {
 	Identifier
 	Owned
 	CrashCounter
+	ActPurger
 }
 
 // CrashCounter counts crashes, by the ID of the job here.
@@ -42,6 +43,11 @@ type CrashCounter interface {
 	CountCrash(ctx context.Context, key, id string, attempt int, code job.Code) (int, error)
 	// ForgetCrashes forgets what has not crashed for a while.
 	ForgetCrashes(ctx context.Context, keep time.Duration) (int, error)
+}
+
+// ActPurger removes entries of the audit log that are older than keep, at most limit.
+type ActPurger interface {
+	PurgeActs(ctx context.Context, keep time.Duration, limit int) (int, error)
 }
 
 // Leaser decides which of many sweepers sweeps.
@@ -133,6 +139,8 @@ type Report struct {
 	Expired, Purged int
 	// Pardoned files had crashed long ago.
 	Pardoned int
+	// Forgotten entries of the audit log were old.
+	Forgotten int
 	// Departed jobs were removed because their owners have deleted their accounts.
 	Departed int
 	// Orphans are objects and unfinished uploads of nobody that were removed.
@@ -218,7 +226,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	if report != (Report{}) {
 		s.log.Info("swept", "requeued", report.Requeued, "failed", report.Failed, "reminded", report.Reminded,
-			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "pardoned", report.Pardoned, "departed", report.Departed, "orphans", report.Orphans)
+			"notices", report.Notices, "expired", report.Expired, "purged", report.Purged, "pardoned", report.Pardoned, "forgotten", report.Forgotten, "departed", report.Departed, "orphans", report.Orphans)
 	}
 }
 
@@ -231,7 +239,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Report, error) {
 	until := time.Now().Add(s.cfg.Sweep.Interval)
 	var errs []error
 	for _, part := range []func(context.Context, time.Time, *Report) error{
-		s.lost, s.remind, s.notices, s.departed, s.expire, s.purge, s.orphans,
+		s.lost, s.remind, s.notices, s.departed, s.expire, s.purge, s.forget, s.orphans,
 	} {
 		if err := part(ctx, until, &r); err != nil {
 			errs = append(errs, fmt.Errorf("worker: sweep: %w", err))
@@ -403,6 +411,20 @@ func (s *Sweeper) purge(ctx context.Context, until time.Time, r *Report) (err er
 	}
 	r.Pardoned, err = s.deps.Jobs.ForgetCrashes(ctx, s.cfg.Sweep.Keep)
 	return err
+}
+
+// forget removes what administrators did long ago from the audit log.
+func (s *Sweeper) forget(ctx context.Context, until time.Time, r *Report) error {
+	if s.cfg.Sweep.AuditRetention == 0 {
+		return nil
+	}
+	for {
+		n, err := s.deps.Jobs.PurgeActs(ctx, s.cfg.Sweep.AuditRetention, s.cfg.Sweep.Batch)
+		r.Forgotten += n
+		if err != nil || n < s.cfg.Sweep.Batch || time.Now().After(until) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (s *Sweeper) publish(ctx context.Context, id string) {

@@ -297,6 +297,37 @@ func TestPartsThatFail(t *testing.T) {
 	}
 }
 
+// TestForgottenActs: entries of the audit log go when they are old enough, however many
+// batches they are; by default they stay.
+func TestForgottenActs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for range 5 {
+		a := job.Act{ID: uuid.Must(uuid.NewV7()).String(), Actor: "root", Action: job.ActList}
+		if err := r.jobs.NoteAct(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() int {
+		t.Helper()
+		acts, err := r.jobs.Acts(t.Context(), job.ActQuery{Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(acts)
+	}
+	for _, keep := range []time.Duration{0, time.Hour} {
+		r.sweep(r.sweeper(func(c *worker.Config) { c.Sweep.AuditRetention = keep }), worker.Report{})
+		if n := left(); n != 5 {
+			t.Errorf("%d are left of 5 that are kept for %v", n, keep)
+		}
+	}
+	r.sweep(r.sweeper(func(c *worker.Config) { c.Sweep.AuditRetention, c.Sweep.Batch = time.Nanosecond, 2 }), worker.Report{Forgotten: 5})
+	if n := left(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}
+
 // TestSweepAtOnce: what two sweepers do at the same time is done once.
 func TestSweepAtOnce(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ type serveCmd struct {
 	app.GatewayFlags
 	app.TurnFlags
 	app.AuthFlags
+	app.AuditFlags
 	workers.Flags
 	app.NotifierFlags
 	app.MailFlags
@@ -78,6 +79,8 @@ func (c *serveCmd) check() (serveSettings, error) {
 	s.gateway.Version = currentVersions().Version
 	s.gateway.Window = c.TurnFlags.Check(&f)
 	s.worker.Window = s.gateway.Window
+	s.auth.AuditRetention = c.AuditFlags.Check(&f)
+	s.worker.Sweep.AuditRetention = s.auth.AuditRetention
 	if sender := c.MailFlags.Check(&f, false); sender != nil {
 		s.notifier.Mailer = sender
 	}

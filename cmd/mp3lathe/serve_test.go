@@ -89,9 +89,9 @@ func TestServeSettings(t *testing.T) {
 			"--link-lifetime (MP3LATHE_LINK_LIFETIME) is 1s: want 1m or more",
 			"--mails (MP3LATHE_MAILS) is -1: want 1 to 1000",
 		}},
-		{"--concurrency=0 --max-tries=0 --lease=0s --job-timeout=-1s --max-length=0s --retention=0s --sweep-interval=0s --sweep-stale=0s --orphan-age=0s", []string{
+		{"--concurrency=0 --max-tries=0 --lease=0s --job-timeout=-1s --max-length=0s --retention=0s --sweep-interval=0s --sweep-stale=0s --orphan-age=0s --audit-retention=1h", []string{
 			"--concurrency (", "--max-tries (", "--lease (", "--job-timeout (", "--max-length (", "--retention (",
-			"--sweep-interval (", "--sweep-stale (", "--orphan-age (",
+			"--sweep-interval (", "--sweep-stale (", "--orphan-age (", "--audit-retention (",
 		}},
 		{"--window=-1 --weights=6:3 --short-bytes=-1 --short-length=-1s --bulk-after=1000", []string{
 			"--short-bytes (MP3LATHE_SHORT_BYTES) is -1: want 0 or more",

@@ -32,7 +32,6 @@ type AuthFlags struct {
 	SessionIdle     time.Duration `group:"Service:" placeholder:"TIME" default:"168h" env:"MP3LATHE_SESSION_IDLE" help:"How long a login lasts without being used."`
 	Registration    string        `group:"Service:" placeholder:"WHO" enum:"open,closed" default:"open" env:"MP3LATHE_REGISTRATION" help:"Who may register: open is everybody, closed nobody."`
 	Verification    string        `group:"Service:" placeholder:"WHAT" enum:"nothing,jobs,login" default:"nothing" env:"MP3LATHE_VERIFICATION" help:"What needs an address that was confirmed by a mail: nothing, jobs (uploads) or login. The same for all auth processes."`
-	AuditRetention  time.Duration `group:"Service:" placeholder:"TIME" default:"8760h" env:"MP3LATHE_AUDIT_RETENTION" help:"How long it is kept what administrators did to accounts; 0 is for ever."`
 	OIDCFlags
 }
 
@@ -44,14 +43,10 @@ func (c *AuthFlags) Check(f *Faults) auth.Config {
 	}
 	f.Time("session-lifetime", c.SessionLifetime, c.TokenLifetime, Long)
 	f.Time("session-idle", c.SessionIdle, min(c.TokenLifetime, c.SessionLifetime), c.SessionLifetime)
-	if c.AuditRetention != 0 {
-		f.Time("audit-retention", c.AuditRetention, 24*time.Hour, Long)
-	}
 	return auth.Config{
 		Issuer: Issuer, Audience: Audience, TokenLifetime: c.TokenLifetime,
 		SessionLifetime: c.SessionLifetime, SessionIdle: c.SessionIdle, RegistrationClosed: c.Registration == "closed",
 		Verification: auth.Verification(c.Verification), Providers: c.OIDCFlags.Check(f, c.Registration == "closed"),
-		AuditRetention: c.AuditRetention,
 	}
 }
 
@@ -104,6 +99,7 @@ type authCmd struct {
 	HealthFlags
 	AuthKeyFlags
 	AuthFlags
+	AuditFlags
 	MailFlags
 	DatabaseFlags
 	RedisFlags
@@ -115,6 +111,7 @@ func (c *authCmd) Run(ctx context.Context, std *Std) error {
 	var f Faults
 	f.Address("listen", c.Listen)
 	cfg := c.AuthFlags.Check(&f)
+	cfg.AuditRetention = c.AuditFlags.Check(&f)
 	cfg.Secrets = c.AuthKeyFlags.Check(&f)
 	with := AuthParts{Mailer: c.mailer(&f), Gateway: cmp.Or(c.GatewayURL, c.PublicURL), Redis: c.RedisFlags.Optional(&f)}
 	if c.GatewayURL != "" {

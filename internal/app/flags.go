@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -120,6 +121,20 @@ type TurnFlags struct {
 func (c *TurnFlags) Check(f *Faults) int {
 	f.Number("window", int64(c.Window), 0, 1000)
 	return c.Window
+}
+
+// AuditFlags say how long the audit logs go back: that of accounts, which auth keeps, and
+// that of jobs, which the sweeper of the workers thins out.
+type AuditFlags struct {
+	AuditRetention time.Duration `group:"Service:" placeholder:"TIME" default:"8760h" env:"MP3LATHE_AUDIT_RETENTION" help:"How long it is kept what administrators did: to accounts (auth), to the jobs of others (workers); 0 is for ever."`
+}
+
+// Check returns how long.
+func (c *AuditFlags) Check(f *Faults) time.Duration {
+	if c.AuditRetention != 0 {
+		f.Time("audit-retention", c.AuditRetention, 24*time.Hour, Long)
+	}
+	return c.AuditRetention
 }
 
 // Optional returns where the Redis is, if one is named; else nowhere.

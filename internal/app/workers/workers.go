@@ -131,17 +131,24 @@ type serveCmd struct {
 	app.HealthFlags
 	Flags
 	app.TurnFlags
+	app.AuditFlags
 	app.JobsFlags
 	app.RedisFlags
 	app.BucketFlags
 	app.LogFlags
 }
 
+func (c *serveCmd) settings(f *app.Faults) Settings {
+	s := c.Flags.Check(f)
+	s.Health, s.Window = c.HealthFlags.Check(f), c.TurnFlags.Check(f)
+	s.Sweep.AuditRetention = c.AuditFlags.Check(f)
+	return s
+}
+
 // Run converts until ctx is done.
 func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	var f app.Faults
-	settings := c.Flags.Check(&f)
-	settings.Health, settings.Window = c.HealthFlags.Check(&f), c.TurnFlags.Check(&f)
+	settings := c.settings(&f)
 	database, bucket, redis := c.JobsFlags.Check(&f), c.BucketFlags.Check(ctx, &f), c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err

@@ -255,11 +255,19 @@ func TestSettings(t *testing.T) {
 	if code := app.Main(t.Context(), "worker", "", &CLI{}, []string{"--help"}, std); code != 0 {
 		t.Errorf("exit code %d of the help", code)
 	}
-	parser, err := kong.New(&CLI{}, app.Vars("5m"))
+	var c CLI
+	parser, err := kong.New(&c, app.Vars("5m"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := apptest.Explained(parser.Model.Children[0].Flags, out.String()); err != nil {
 		t.Error(err)
+	}
+	if _, err := parser.Parse([]string{"--audit-retention=48h", "--window=7", "--health=:1"}); err != nil {
+		t.Fatal(err)
+	}
+	var f app.Faults
+	if s := c.Serve.settings(&f); f.Err() != nil || s.Sweep.AuditRetention != 48*time.Hour || s.Window != 7 || s.Health != ":1" {
+		t.Errorf("%+v, %v", s, f.Err())
 	}
 }
