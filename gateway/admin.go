@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 
 	"github.com/mp3lathe/mp3lathe/auth/token"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // QueuesPath is where the page about the queues lies.
@@ -33,6 +35,13 @@ func (g *Gateway) administrators(next http.Handler) http.Handler {
 			p = insufficient(token.ScopeAdmin)
 		case !c.Is(token.RoleAdmin):
 			p = httpapi.NewProblem(http.StatusForbidden, "forbidden", "This is for administrators.")
+		}
+		if p == nil && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			// What it does it does to all jobs.
+			act := job.Act{Action: job.ActQueues, Detail: r.Method + " " + strings.TrimPrefix(r.URL.Path, QueuesPath)}
+			if err := g.noteFrom(r.Context(), r, user{id: c.Subject, email: c.Email}, act); err != nil {
+				p = httpapi.AsProblem(err)
+			}
 		}
 		if p != nil {
 			p.Write(w, r)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/accountapi"
+	"github.com/mp3lathe/mp3lathe/job"
 )
 
 // queuesPage is a page about queues that another process serves. It says what it was
@@ -97,6 +98,38 @@ func TestQueuesPage(t *testing.T) {
 	}
 	if strings.Contains(r.log.String(), "mp3k_") {
 		t.Error("a key is in the log")
+	}
+}
+
+// TestAuditOfQueues: what an administrator changes about the queues is noted before it is
+// done, what he looks at is not, and what cannot be noted is not done.
+func TestAuditOfQueues(t *testing.T) {
+	t.Parallel()
+	p := newQueuesPage(t)
+	r := p.rig(t, nil)
+	const pause = "/admin/queues/api/queues/convert:pause"
+	r.do(t, "GET", "/admin/queues/api/queues", "root")
+	wantProblem(t, r.do(t, "POST", pause, "alice"), 403, "forbidden")
+	if acts := r.acts(t); len(acts) != 0 {
+		t.Errorf("%+v", acts)
+	}
+	for range 2 {
+		if a := r.do(t, "POST", pause, "root"); a.StatusCode != 200 {
+			t.Errorf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	acts := r.acts(t)
+	if len(acts) != 2 {
+		t.Fatalf("%+v", acts)
+	}
+	if a := acts[0]; a.Action != job.ActQueues || a.ActorEmail != "root@example.org" || a.Place != "127.0.0.1" || a.Detail != "POST /api/queues/convert:pause" || a.JobID+a.Owner != "" {
+		t.Errorf("%+v", a)
+	}
+	asked := p.asked.Load()
+	r.faults.set("NoteAct", down)
+	wantProblem(t, r.do(t, "POST", pause, "root"), 503, "unavailable")
+	if n := p.asked.Load(); n != asked {
+		t.Error("it was done, though it could not be noted")
 	}
 }
 

@@ -30,12 +30,16 @@ func (g *Gateway) note(ctx context.Context, u user, action job.Action, j *job.Jo
 }
 
 func (g *Gateway) noteAct(ctx context.Context, u user, a job.Act) error {
+	return g.noteFrom(ctx, exchangeOf(ctx).r, u, a)
+}
+
+func (g *Gateway) noteFrom(ctx context.Context, r *http.Request, u user, a job.Act) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return httpapi.Internal(fmt.Errorf("gateway: the ID of an act: %w", err))
 	}
 	a.ID, a.Actor, a.ActorEmail = id.String(), u.id, u.email
-	if ip, ok := clientIP(exchangeOf(ctx).r, g.config.TrustedProxies); ok {
+	if ip, ok := clientIP(r, g.config.TrustedProxies); ok {
 		a.Place = ip.WithZone("").String()
 	}
 	if a.Action.Looks() {
@@ -68,7 +72,7 @@ type actBody struct {
 	Actor      string    `json:"actor" doc:"The administrator's account"`
 	ActorEmail string    `json:"actor_email,omitempty" doc:"Its address then"`
 	Place      string    `json:"address,omitempty" doc:"Where the request came from"`
-	Action     string    `json:"action" enum:"list,view,events,audio,cancel,retry,delete" doc:"What was done"`
+	Action     string    `json:"action" enum:"list,view,events,audio,cancel,retry,delete,queues" doc:"What was done"`
 	Job        string    `json:"job,omitempty" doc:"The job's ID; absent for the list of all"`
 	Owner      string    `json:"owner,omitempty" doc:"Whose job it was"`
 	Detail     string    `json:"detail,omitempty" doc:"For people"`

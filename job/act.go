@@ -16,6 +16,8 @@ const (
 	ActCancel Action = "cancel"
 	ActRetry  Action = "retry"
 	ActDelete Action = "delete"
+	// ActQueues changed something about the queues, and so about everybody's jobs.
+	ActQueues Action = "queues"
 )
 
 // Looks reports whether the action changes nothing.
