@@ -182,9 +182,6 @@ func (c *cluster) settings(t *testing.T, service string) {
 		}
 		// What Prometheus is told, where it finds pods by such annotations.
 		want := map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": strings.TrimPrefix(env["MP3LATHE_HEALTH"], ":")}
-		if !counts(service) {
-			want = nil
-		}
 		if got := c.deployments[service].Spec.Template.Annotations; !maps.Equal(got, want) {
 			t.Errorf("its pods have the annotations %v, want %v", got, want)
 		}

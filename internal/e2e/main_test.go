@@ -26,7 +26,7 @@ import (
 // detector.
 var programs = sync.OnceValues(func() (map[string]string, error) {
 	args := []string{"build", "-race", "-buildvcs=false", "-o", binDir + string(filepath.Separator)}
-	names := []string{"mp3lathe", "gateway", "auth", "worker", "notifier"}
+	names := []string{"mp3lathe", "gateway", "auth", "worker", "notifier", "queues"}
 	paths := map[string]string{}
 	for _, name := range names {
 		args = append(args, "github.com/mp3lathe/mp3lathe/cmd/"+name)

@@ -65,8 +65,8 @@ func stores(t *testing.T, ctx context.Context) servers {
 	return servers{database: database, bucket: bucket, maria: maria, redis: redis, s3: s3}
 }
 
-// fleet starts the four services as processes on servers of their own, with settings
-// that all of them have.
+// fleet starts the four services and the page of the queues as processes on servers of
+// their own, with settings that all of them have.
 func fleet(t *testing.T, settings ...string) *system {
 	t.Helper()
 	return fleetOn(t, stores(t, within(t, 3*time.Minute)), settings...)
@@ -85,7 +85,7 @@ func fleetOn(t *testing.T, on servers, settings ...string) *system {
 	file := func(name, content string) string { return newFile(t, dir, name, content) }
 	authKey := newAuthKey(t)
 
-	front, behind := freeAddress(t), freeAddress(t)
+	front, behind, queues := freeAddress(t), freeAddress(t), freeAddress(t)
 	env := []string{
 		"MP3LATHE_DATABASE_FILE=" + file("database", cmp.Or(on.jobs, database)),
 		"MP3LATHE_REDIS=" + redis.URL,
@@ -128,9 +128,10 @@ func fleetOn(t *testing.T, on servers, settings ...string) *system {
 	}
 	s.services = []*service{
 		watched("auth", append([]string{"--database-file", file("accounts", database), "--listen", behind, "--auth-key-file", file("auth.key", authKey)}, mail...)...),
-		watched("gateway", "--listen", front, "--auth-url", "http://"+behind),
+		watched("gateway", "--listen", front, "--auth-url", "http://"+behind, "--queues-url", "http://"+queues),
 		watched("worker"),
 		watched("notifier", mail...),
+		watched("queues", "--listen", queues),
 	}
 	s.wait(t)
 	return s

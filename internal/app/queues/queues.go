@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mp3lathe/mp3lathe/gateway"
 	"github.com/mp3lathe/mp3lathe/internal/app"
 	"github.com/mp3lathe/mp3lathe/internal/httpapi"
@@ -37,6 +39,7 @@ func (c *healthCmd) Run(ctx context.Context, std *app.Std) error {
 
 type serveCmd struct {
 	listen
+	app.HealthFlags
 	ReadOnly bool `group:"Service:" default:"true" env:"MP3LATHE_READ_ONLY" help:"Show the queues only. If it is false, the page can pause queues, and run, archive and remove tasks."`
 	app.RedisFlags
 	app.LogFlags
@@ -46,24 +49,30 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, std *app.Std) error {
 	var f app.Faults
 	f.Address("listen", c.Listen)
+	health := c.HealthFlags.Check(&f)
 	redis := c.RedisFlags.Check(&f)
 	if err := f.Err(); err != nil {
 		return err
 	}
 	return app.Service(std, c.LogFlags, "queues", func(p *app.Parts) error { return p.OpenQueue(redis) },
-		func(p *app.Parts) error { return serve(ctx, p, c.Listen, !c.ReadOnly) })
+		func(p *app.Parts) error { return serve(ctx, p, c.Listen, health, !c.ReadOnly) })
 }
 
 // timeout is how long an answer may take.
 const timeout = 30 * time.Second
 
-func serve(ctx context.Context, p *app.Parts, address string, changes bool) error {
+func serve(ctx context.Context, p *app.Parts, address, health string, changes bool) error {
 	page, closePage, err := Page(p.Redis, changes)
 	if err != nil {
 		return err
 	}
 	defer closePage()
 	l, err := app.Listen(ctx, "listen", address)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	requests, err := httpapi.NewMetrics(p.Metrics(), "queues")
 	if err != nil {
 		return err
 	}
@@ -76,7 +85,14 @@ func serve(ctx context.Context, p *app.Parts, address string, changes bool) erro
 	mux.Handle(gateway.QueuesPath, own)
 	mux.Handle(gateway.QueuesPath+"/", own)
 	p.Log.Info("the page of the queues is served", "address", l.Addr().String(), "changes", changes)
-	return httpapi.Serve(ctx, l, httpapi.Observe(mux, p.Log, timeout, nil), p.Log, httpapi.ServerConfig{Grace: time.Second})
+	g, gctx := errgroup.WithContext(ctx)
+	if err := p.ServeHealth(gctx, g, health, p.Checks()); err != nil {
+		return err
+	}
+	g.Go(func() error {
+		return httpapi.Serve(gctx, l, httpapi.Observe(mux, p.Log, timeout, requests), p.Log, httpapi.ServerConfig{Grace: time.Second})
+	})
+	return g.Wait()
 }
 
 // Page is the page about the queues in a Redis where the gateway has it, and what closes
