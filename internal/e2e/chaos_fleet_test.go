@@ -3,12 +3,14 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,6 +138,8 @@ func newChaos(t *testing.T, settings ...string) *chaos {
 // chaosOn is newChaos with the jobs in MongoDB, if there is one.
 func chaosOn(t *testing.T, mongo *testserver.MongoDBServer, settings ...string) *chaos {
 	t.Helper()
+	_, err := chaosPrograms()
+	must(t, err)
 	ctx := within(t, 5*time.Minute)
 	c := &chaos{t: t, mongo: mongo, nodes: map[string]*node{}, unmailed: map[int]bool{}}
 	if mongo != nil {
@@ -143,8 +147,6 @@ func chaosOn(t *testing.T, mongo *testserver.MongoDBServer, settings ...string) 
 		must(t, err)
 		c.jobs = url
 	}
-	_, err := chaosPrograms()
-	must(t, err)
 	c.maria, err = testserver.MariaDB(ctx)
 	must(t, err)
 	t.Cleanup(func() { must(t, c.maria.Stop()) })
@@ -165,6 +167,7 @@ func chaosOn(t *testing.T, mongo *testserver.MongoDBServer, settings ...string) 
 	c.bucket, err = c.s3.NewBucket(ctx, "chaos")
 	must(t, err)
 	c.services(settings)
+	c.fast()
 	c.user = &client.Client{Base: c.base}
 	eventually(t, time.Minute, "a user can log in", func() bool {
 		_ = c.user.Register(ctx, "chaos@example.org", password)
@@ -173,6 +176,21 @@ func chaosOn(t *testing.T, mongo *testserver.MongoDBServer, settings ...string) 
 	c.examples()
 	c.disasters()
 	return c
+}
+
+// fast checks that the clock of one worker is, by what it logs.
+func (c *chaos) fast() {
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		return // see fastClock
+	}
+	n := c.nodes["fast"]
+	eventually(c.t, time.Minute, "the clock of one worker is five minutes fast", func() bool {
+		n.mu.Lock()
+		line, _, _ := strings.Cut(n.service.out.String(), "\n")
+		n.mu.Unlock()
+		var logged struct{ Time time.Time }
+		return json.Unmarshal([]byte(line), &logged) == nil && time.Until(logged.Time) > 3*time.Minute
+	})
 }
 
 // services starts the fleet.
