@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -32,6 +33,10 @@ func TestInterrupt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			// Where nohup has switched it off for this process, it is on again for its child.
+			heard := make(chan os.Signal, 1)
+			signal.Notify(heard, sig)
+			defer signal.Stop(heard)
 			cmd := command(t, "convert", "-r", "in", "out", "--jobs", "2", "--json")
 			var stderr bytes.Buffer
 			cmd.Stderr = &stderr
