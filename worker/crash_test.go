@@ -34,7 +34,7 @@ func (r *rig) caged(cfg cage.Config) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.caged(cage.Config{CPU: 2 * time.Second, Silence: 4 * time.Second})
+	r.caged(cage.Config{CPU: 4 * time.Second, Silence: 10 * time.Second})
 	w := r.worker()
 	t.Run("each", func(t *testing.T) { r.crashes(t, w) })
 	for _, key := range r.objects() { // sources of jobs that have failed stay; MP3s of theirs do not

@@ -87,8 +87,8 @@ func TestExpiryKeepsUp(t *testing.T) {
 
 	late := r.upload(nil, job.Settings{})
 	r.outlive(late)
-	r.faults().set("DeletePrefix "+job.ResultPrefix(late), func() error { time.Sleep(20 * time.Millisecond); return nil })
-	busy := r.sweeper(hour, small, func(c *worker.Config) { c.Sweep.OrphanAge, c.Sweep.Interval = time.Nanosecond, 10*time.Millisecond })
+	r.faults().set("DeletePrefix "+job.ResultPrefix(late), func() error { time.Sleep(time.Second); return nil })
+	busy := r.sweeper(hour, small, func(c *worker.Config) { c.Sweep.OrphanAge, c.Sweep.Interval = time.Nanosecond, 500*time.Millisecond })
 	r.sweep(busy, worker.Report{Expired: 1, Orphans: 1})
 	r.holds()
 }

@@ -257,7 +257,7 @@ func TestOptions(t *testing.T) {
 // TestFaults: whatever a child does, its parent calls it by its name and lives, and
 // nothing is left of it.
 func TestFaults(t *testing.T) {
-	c := newCage(t, cage.Config{CPU: 2 * time.Second, Silence: 4 * time.Second})
+	c := newCage(t, cage.Config{CPU: 4 * time.Second, Silence: 10 * time.Second})
 	for f, want := range planted.Faults() {
 		t.Run(string(f), func(t *testing.T) {
 			t.Parallel()

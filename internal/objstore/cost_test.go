@@ -17,7 +17,7 @@ import (
 // Ten uploads at once stay below 32 MiB in total, garbage included, and the same ten go on
 // with another object each. Not parallel: the heap is that of all tests.
 func TestWriterMemory(t *testing.T) {
-	for kind, size := range map[string]int{"s3": 64 * mib, "gridfs": 8 * mib} { // FerretDB is slow
+	for kind, size := range map[string]int{"s3": 64 * mib, "gridfs": 4 * mib} { // FerretDB is slow
 		t.Run(kind, func(t *testing.T) { writerMemory(t, kind, size) })
 	}
 }

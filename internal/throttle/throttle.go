@@ -59,17 +59,18 @@ func (k Key) id() string {
 }
 
 const (
-	// timeout of Redis: nobody waits for it for longer.
-	timeout = 300 * time.Millisecond
+	// redisTimeout is how long anybody waits for Redis.
+	redisTimeout = 300 * time.Millisecond
 	// rest is how long Redis is not asked after it did not answer.
 	rest = 5 * time.Second
 )
 
 // Limiter counts tries. Its methods may be called at the same time.
 type Limiter struct {
-	rdb    *redis.Client // nil: memory alone
-	logger *slog.Logger
-	memory memory
+	rdb     *redis.Client // nil: memory alone
+	logger  *slog.Logger
+	memory  memory
+	timeout time.Duration // of Redis
 
 	mu    sync.Mutex
 	until time.Time // Redis is not asked before
@@ -77,7 +78,7 @@ type Limiter struct {
 }
 
 // New returns a limiter that counts in the memory of this process.
-func New() *Limiter { return &Limiter{logger: slog.New(slog.DiscardHandler)} }
+func New() *Limiter { return &Limiter{logger: slog.New(slog.DiscardHandler), timeout: redisTimeout} }
 
 // Open returns a limiter that counts in a Redis. It does not connect. Close it at the
 // end. A nil logger logs nothing.
@@ -195,7 +196,7 @@ func (l *Limiter) run(ctx context.Context, script *redis.Script, keys []Key, arg
 		ids[i] = k.id()
 	}
 	// Whoever hangs up is counted all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 	defer cancel()
 	n, err := script.Run(ctx, l.rdb, ids, args...).Int64()
 	l.mu.Lock()
