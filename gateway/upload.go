@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -88,7 +89,7 @@ func (g *Gateway) create(ctx context.Context, _ *struct{}) (*acceptedOutput, err
 }
 
 // receive reads an upload to its end and makes a job of it, unless an earlier one is
-// joined. Whatever goes wrong, nothing is left behind.
+// joined. Whatever goes wrong, nothing is left behind that nobody will find.
 func (g *Gateway) receive(ctx context.Context, anyName bool) (j job.Job, joined bool, err error) {
 	x := exchangeOf(ctx)
 	if x.made != nil {
@@ -340,8 +341,9 @@ func (u *upload) finish(x *exchange) (job.Job, error) {
 	return job.Job{}, conflict("conflict", "The same file is uploaded again and again. Try again.")
 }
 
-// submit makes the job. If the error wraps [job.ErrTwin] there is one already, else if
-// it is one nothing is left of the file.
+// submit makes the job. If the error wraps [job.ErrTwin] there is one already. With another
+// error the file is removed if it is certain that there is no row, now and later; else it
+// stays, and the sweeper sees whose it is.
 func (u *upload) submit(sub job.Submission) (job.Job, error) {
 	ctx, cancel := context.WithTimeout(u.ctx, storeTimeout)
 	defer cancel()
@@ -364,7 +366,13 @@ func (u *upload) submit(sub job.Submission) (job.Job, error) {
 		defer cancel()
 		found, gerr := u.g.jobs.Get(again, sub.ID)
 		if gerr != nil {
-			u.remove()
+			// That there is none now is not enough: a commit may be under way, in a database
+			// that hangs. What has no room was refused.
+			if errors.Is(gerr, job.ErrNotFound) && errors.Is(err, syscall.ENOSPC) {
+				u.remove()
+			} else {
+				u.g.logger.WarnContext(u.ctx, "it is not known whether an upload has become a job: its file stays until the sweeper knows", "job", u.id, "error", gerr)
+			}
 			return job.Job{}, httpapi.Trouble(err)
 		}
 		made = found
