@@ -27,7 +27,7 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	binary := filepath.Join(t.TempDir(), "transcode.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building the measuring process: %v\n%s", err, out)
 	}
 	const mib = 1 << 20

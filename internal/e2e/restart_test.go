@@ -21,7 +21,7 @@ func TestRestart(t *testing.T) {
 			dir := t.TempDir()
 			// One at a time and little patience, so that most still wait at the end. They
 			// must not wait for --sweep-stale.
-			args := []string{"--concurrency", "1", "--lease", "2s", "--sweep-stale", "10m", "--grace", "1ms"}
+			args := []string{"--concurrency", "1", "--lease", "2s", "--notice-lease", "10s", "--sweep-stale", "10m", "--grace", "1ms"}
 			s := embedded(t, dir, args...)
 			c := s.user(t, "anna@example.org")
 			video, err := os.ReadFile(filepath.Join("..", "..", "testdata", "waltz.m4a"))

@@ -151,7 +151,7 @@ func embedded(t *testing.T, dir string, args ...string) *system {
 func serveWith(t *testing.T, cmd *exec.Cmd, dir string) *system {
 	t.Helper()
 	s := &system{secrets: []string{password}}
-	p := start(t, "mp3lathe", cmd, nil)
+	p := start(t, "mp3lathe", cmd, cmd.Env)
 	s.services = []*service{p}
 	eventually(t, time.Minute, "it says where it listens", func() bool {
 		b, err := os.ReadFile(filepath.Join(dir, "address"))
