@@ -66,6 +66,9 @@ func landlock() bool {
 // are made by migrate, each is healthy by its own command, one file is converted in the
 // cage, a mail tells of it, and an administrator sees the queues.
 func TestContainers(t *testing.T) {
+	for _, image := range images(t) {
+		rootfs(t, image) // which takes minutes the first time
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	maria, err := testserver.MariaDB(ctx)
@@ -142,7 +145,7 @@ func TestContainers(t *testing.T) {
 		start(t, "gateway", of("MP3LATHE_LISTEN="+listen("gateway"), "MP3LATHE_HEALTH=127.0.0.1:0", "MP3LATHE_AUTH_URL=http://"+listen("auth"), "MP3LATHE_QUEUES_URL=http://"+listen("queues"))),
 		start(t, "worker", worker),
 		start(t, "notifier", of("MP3LATHE_HEALTH="+listen("notifier"))),
-		start(t, "queues", place{env: []string{"MP3LATHE_REDIS=" + redis.URL, "MP3LATHE_LISTEN=" + listen("queues")}}),
+		start(t, "queues", place{env: []string{"MP3LATHE_REDIS=" + redis.URL, "MP3LATHE_LISTEN=" + listen("queues"), "MP3LATHE_HEALTH=127.0.0.1:0"}}),
 	}
 	for _, c := range fleet {
 		c.healthy(t)
