@@ -79,12 +79,7 @@ test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', 
 .PHONY: test-deploy
 test-deploy: test-setup ## Run the images in containers, and check all that is in deploy (ARGS='-run Name -v')
 	@scripts/deps.sh --deploy
-	$(WITH_LIBAV) cd deploy/test && go test -vet=off -timeout 20m $(ARGS) ./...
-
-# Not in CI: vet looks at 1,600 packages that these tests import, for minutes.
-.PHONY: vet-deploy
-vet-deploy: setup ## Run go vet on the tests of what is in deploy
-	$(WITH_LIBAV) cd deploy/test && go vet ./...
+	$(WITH_LIBAV) cd deploy/test && go vet ./... && go test -vet=off -timeout 20m $(ARGS) ./...
 
 .PHONY: lint
 lint: setup ## Check the form of the code: gofmt, go vet, staticcheck, the scripts' syntax
