@@ -20,11 +20,11 @@ type idle struct {
 	most    time.Duration // to wait
 	stop    <-chan struct{}
 	news    chan struct{} // holds at most one
-	empty   int           // so many of the last answers were, one after the other
+	empty   map[any]bool  // those of the lists that had nothing when last asked for
 }
 
 func newIdle(kind Kind, most time.Duration, stop <-chan struct{}) *idle {
-	i := &idle{pending: map[any]bool{}, most: most, stop: stop, news: make(chan struct{}, 1)}
+	i := &idle{pending: map[any]bool{}, empty: map[any]bool{}, most: most, stop: stop, news: make(chan struct{}, 1)}
 	for _, queue := range kind.queues() {
 		i.pending[pendingKey(queue)] = true
 	}
@@ -47,28 +47,34 @@ func (i *idle) look(ctx context.Context, rdb *redis.Client, kind Kind) {
 	}
 }
 
-// asks reports whether a command is asynq's question for the next task: the script
-// whose first key is the list of those that wait. asynq asks one queue after the other,
-// until one has a task.
-func (i *idle) asks(cmd redis.Cmder) bool {
+// asks tells the list of which a command asks for the next task, nil if it is none of
+// asynq's questions for one: the script whose first key is such a list. asynq asks one
+// queue after the other, in an order that it draws each time, until one has a task. It
+// begins anew after an error, such as of a Redis that does not know the script yet, so
+// that it does not do to count its questions.
+func (i *idle) asks(cmd redis.Cmder) (list any) {
 	args := cmd.Args()
-	return len(args) > 3 && cmd.Name() == "evalsha" && i.pending[args[3]]
+	if len(args) > 3 && cmd.Name() == "evalsha" && i.pending[args[3]] {
+		return args[3]
+	}
+	return nil
 }
 
-// answered takes note of the answer.
-func (i *idle) answered(empty bool) {
-	i.empty++
-	if !empty {
-		i.empty = 0
+// answered takes note of the answer: whether there was nothing in the list.
+func (i *idle) answered(list any, empty bool) {
+	if empty {
+		i.empty[list] = true
+		return
 	}
+	clear(i.empty)
 }
 
 // wait waits until it is worth asking, or returns false if the server is to stop.
 func (i *idle) wait() bool {
-	if i.empty < len(i.pending) {
+	if len(i.empty) < len(i.pending) {
 		return true
 	}
-	i.empty = 0 // all are asked again
+	clear(i.empty) // all are asked again
 	timer := time.NewTimer(i.most)
 	defer timer.Stop()
 	for {

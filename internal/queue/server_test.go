@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/mp3lathe/mp3lathe/internal/redisconn"
 	"github.com/mp3lathe/mp3lathe/internal/testserver"
@@ -256,27 +260,66 @@ func TestIdleServerStopsAtOnce(t *testing.T) {
 	})
 }
 
-// A server without work waits to be told of some, and begins with it at once.
+// A server without work waits to be told of some, and begins with it at once. Time is
+// that of a bubble, which stands still while anything is under way.
 func TestIdleServerIsTold(t *testing.T) {
 	t.Parallel()
-	m := miniredis.RunT(t)
-	at := redisconn.At("redis://" + m.Addr())
-	c := open(t, at)
-	var seen calls
-	serve(t, at, Convert, ServerConfig{Poll: time.Hour}, seen.handler)
-	for i := range 20 {
-		if err := c.Convert(t.Context(), strconv.Itoa(i), 0, 0); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		m := miniredis.NewMiniRedis()
+		defer m.Close()
+		var seen calls
+		s, err := NewServer(redisconn.At("redis://bubble"), Convert, ServerConfig{Poll: time.Hour, Logger: newLog(t.Output())}, seen.handler)
+		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it is told", func() bool { return seen.count() == i+1 })
-	}
-	const span = 2 * time.Second
-	before := m.CommandCount()
-	time.Sleep(span)
-	// asynq has other questions, about once a second for each lane.
-	if n := m.CommandCount() - before; n > 40 {
-		t.Errorf("it asked %d times in %v", n, span)
-	}
+		s.opt.Dialer = func(context.Context, string, string) (net.Conn, error) { return m.Dial() }
+		opt := *s.opt
+		rdb := redis.NewClient(&opt)
+		defer rdb.Close()
+		c := &Client{rdb: rdb, inspector: asynq.NewInspectorFromRedisClient(rdb)}
+		if err := c.Ping(t.Context()); err != nil { // the first connection starts it
+			t.Fatal(err)
+		}
+		var asked atomic.Int64
+		pending := newIdle(Convert, time.Hour, nil).pending
+		m.Server().SetPreHook(func(_ *server.Peer, cmd string, args ...string) bool {
+			if cmd == "EVALSHA" && len(args) > 2 && pending[args[2]] {
+				asked.Add(1)
+			}
+			return false
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		result := make(chan error, 1)
+		go func() { result <- s.Run(ctx) }()
+
+		const while = 10 * time.Second
+		time.Sleep(while) // until it has begun and found nothing
+		for i := 0; i < 20 && !t.Failed(); i++ {
+			before := asked.Load()
+			if err := c.Convert(t.Context(), strconv.Itoa(i), 0, 0); err != nil {
+				t.Error(err)
+				break
+			}
+			began := time.Now()
+			for seen.count() <= i && time.Since(began) < while {
+				time.Sleep(time.Millisecond)
+			}
+			if d := time.Since(began); d > 20*time.Millisecond {
+				t.Errorf("it began with task %d after %v", i, d)
+			}
+			time.Sleep(while)
+			// Of each lane until the task is found, and of each again after it; not every
+			// millisecond.
+			n := asked.Load() - before
+			if most := int64(4 * len(pending)); n < 1 || n > most {
+				t.Errorf("it asked %d times in %v with one task, want 1 to %d", n, while, most)
+			}
+		}
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // What nobody has told it of, it finds by itself.

@@ -76,13 +76,13 @@ func (w wire) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		if w.ctx.Err() != nil {
 			return errCut
 		}
-		dequeue := w.idle.asks(cmd)
-		if dequeue && !w.idle.wait() {
+		list := w.idle.asks(cmd)
+		if list != nil && !w.idle.wait() {
 			return redis.Nil // the server stops
 		}
 		answer := next(ctx, cmd)
-		if dequeue {
-			w.idle.answered(errors.Is(answer, redis.Nil))
+		if list != nil {
+			w.idle.answered(list, errors.Is(answer, redis.Nil))
 		}
 		err := answer
 		if errors.Is(err, redis.Nil) {
