@@ -27,7 +27,7 @@ func TestCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.bucket.reading = slowly
+			r.bucket.reading = crawling
 			id := r.upload(pcm(120), job.Settings{})
 			wait := r.during(t.Context(), r.worker(func(c *worker.Config) { c.Heartbeat = 0 }), id)
 			r.running(id)
@@ -45,7 +45,7 @@ func TestCancel(t *testing.T) {
 			}
 			took := time.Since(canceled)
 			t.Logf("it ended after %v", took)
-			if took > time.Second {
+			if took > 5*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if !deleted && r.get(id).State != job.Canceled {
@@ -242,7 +242,7 @@ func TestHeartbeatsFail(t *testing.T) {
 		}
 		took := time.Since(broken)
 		t.Logf("it ended after %v", took)
-		if took < 300*time.Millisecond || took > 1500*time.Millisecond {
+		if took < 300*time.Millisecond || took > 5*time.Second {
 			t.Errorf("it ended after %v, with a lease of 500 ms", took)
 		}
 		r.holds(job.SourceKey(id))
@@ -253,7 +253,7 @@ func TestHeartbeatsFail(t *testing.T) {
 	t.Run("for good", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
-		r.bucket.reading = slowly
+		r.bucket.reading = crawling
 		id := r.upload(pcm(120), job.Settings{})
 		wait := r.during(t.Context(), r.worker(lease), id)
 		r.running(id)
@@ -263,7 +263,7 @@ func TestHeartbeatsFail(t *testing.T) {
 	t.Run("hangs", func(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
-		r.bucket.reading = slowly
+		r.bucket.reading = crawling
 		id := r.upload(pcm(120), job.Settings{})
 		hanging := &hangs{store: r.jobs, hang: make(chan struct{})}
 		cfg := r.config()
@@ -347,7 +347,7 @@ func TestShutdown(t *testing.T) {
 				r.holds(job.ResultKey(id, 1))
 				return
 			}
-			if took := time.Since(began); took > 2*time.Second {
+			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %v to stop", took)
 			}
 			if j.State != job.Queued || j.Attempt != 1 || j.Tries != 0 || j.Failure != nil || j.Worker != "" {

@@ -87,6 +87,11 @@ func slowly(ctx context.Context, s worker.Source) worker.Source {
 	return slow{s, ctx, 16000, 10 * time.Millisecond}
 }
 
+// crawling makes them slower: pcm of two minutes takes 24 s.
+func crawling(ctx context.Context, s worker.Source) worker.Source {
+	return slow{s, ctx, 1600, 10 * time.Millisecond}
+}
+
 // stalling stops at a place in the source until gate is closed, deaf to its context,
 // like a process that was stopped.
 type stalling struct {

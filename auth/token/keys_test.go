@@ -175,7 +175,7 @@ func TestSlowAuth(t *testing.T) {
 	if _, err := v.Verify(t.Context(), unknown); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("an unknown key: %v", err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it waited for %v", took)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
