@@ -73,7 +73,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 .PHONY: test
 test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
 	$(WITH_LIBAV) go vet $(PACKAGES)
-	$(WITH_LIBAV) go test -vet=off -race -timeout 30m $(ARGS) $(PACKAGES)
+	$(WITH_LIBAV) scripts/test.sh '$(PACKAGES)' $(ARGS)
 
 # A module of its own: deploy/test/go.mod tells why.
 .PHONY: test-deploy

@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector allocates on its own account.
+
 package transcode
 
 import (
@@ -11,9 +15,6 @@ import (
 // TestSteadyAllocations: once a conversion runs, it allocates nothing for each
 // frame: one of twice the length takes hardly more allocations.
 func TestSteadyAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own account")
-	}
 	// Mono at 16 kHz: 50 s of AAC, 262 s of PCM.
 	const mib = 1 << 20
 	aac := virtualFile{packets: 50 * 16000 / 1024, perChunk: 16, size: 64 * mib}
@@ -62,9 +63,6 @@ func TestSteadyAllocations(t *testing.T) {
 // brings an encoder of its own, and not for each frame. The chunks are of one
 // length, since the sound in flight grows with that.
 func TestSteadyAllocationsParallel(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates on its own account")
-	}
 	quiet()
 	v := encoderConfig{encoding: CBR(32), rate: 16000, channels: 1, format: astiav.SampleFormatFltp}
 	shape := resampler{to: target{rate: v.rate, channels: v.channels, block: blockSize(v.rate)}, format: v.format}

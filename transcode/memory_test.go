@@ -8,64 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/mp3lathe/mp3lathe/transcode/internal/mp4"
 )
-
-// TestMemory: a conversion with one encoder takes at most 32 MiB, whatever the size
-// of the source; further encoders take a chunk of sound each (here 4.5 MB).
-// It is measured in a process of its own, without the race detector, which takes
-// several times the memory.
-func TestMemory(t *testing.T) {
-	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "transcode.test")
-	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building the measuring process: %v\n%s", err, out)
-	}
-	const mib = 1 << 20
-	for _, test := range []struct {
-		kind string
-		most int64
-	}{
-		{"gaps", 32 * mib},
-		{"long", 32 * mib},
-		{"pcm", 32 * mib},
-		{"fragments", 32 * mib},
-		{"cover", 32 * mib},
-		{"parallel", 32 * mib}, // the sound is 37 MiB
-		{"leak", 3 * mib},      // over 500 conversions
-	} {
-		t.Run(test.kind, func(t *testing.T) {
-			cmd := exec.Command(binary, "measure-memory", test.kind)
-			if test.kind == "leak" {
-				// glibc gives threads heaps of their own, and Go moves between
-				// threads: with one heap, what grows is what leaks.
-				cmd.Env = append(os.Environ(), "MALLOC_ARENA_MAX=1")
-			}
-			out, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			t.Logf("%s", bytes.TrimSpace(out))
-			fields := strings.Fields(string(out))
-			growth, err := strconv.ParseInt(fields[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if growth > test.most {
-				t.Errorf("memory grew by %d KiB, at most %d are allowed", growth>>10, test.most>>10)
-			}
-		})
-	}
-}
 
 // measureMemory runs in the measuring process. It prints by how many bytes the
 // resident memory grew at its peak.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/asticode/go-astiav"
@@ -232,47 +231,6 @@ func judgedCases() []judged {
 		}
 	}
 	return all
-}
-
-// TestJudged: by the decoders of others, what several encoders make is sound, as
-// long as what one makes, as large, and as good, near splices too. Chunks are
-// shorter than they ever are, so that there are many splices.
-func TestJudged(t *testing.T) {
-	t.Parallel()
-	var all losses
-	var spliced, unspliced atomic.Int64
-	t.Run("each", func(t *testing.T) {
-		for _, j := range judgedCases() {
-			t.Run(j.String(), func(t *testing.T) {
-				t.Parallel()
-				p := cachedSound(t, j.kind, j.rate, j.channels, 240*blockSize(j.rate)).first(j.samples)
-				serial := encodeSerial(t, j.encoderConfig, p)
-				got := engine{plan: j.plan(), most: 2}.encode(t, j.encoderConfig, p)
-				if len(got.splices) < 1 {
-					t.Errorf("no splices, %d unspliced", got.in)
-				}
-				spliced.Add(int64(len(got.splices)))
-				unspliced.Add(int64(got.in))
-				checkStreams(t, j.encoderConfig, serial, got)
-				file := got.file(t, j.encoderConfig, j.samples)
-				checkDecoders(t, file, j.channels, j.samples)
-
-				want := p.quantized(j.format)
-				one, many := play(t, serial.file(t, j.encoderConfig, j.samples), j.channels), play(t, file, j.channels)
-				if db := totalSNR(want, one) - totalSNR(want, many); db > 0.02 {
-					t.Errorf("%.3f dB are lost", db)
-				}
-				all.add(t, j.String(), frameSNR(want, one, j.rate, len(serial.frames)), frameSNR(want, many, j.rate, len(serial.frames)), got.splices)
-			})
-		}
-	})
-	// In chunks so short it may happen; in one of fifty it would cost something.
-	if unspliced.Load()*50 > spliced.Load() {
-		t.Errorf("%d splices, %d unspliced", spliced.Load(), unspliced.Load())
-	}
-	if !t.Failed() {
-		all.check(t)
-	}
 }
 
 // plan has chunks as short as the warm-up allows.

@@ -5,6 +5,9 @@ package imports
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -262,6 +265,31 @@ func TestPure(t *testing.T) {
 		} else if p.Incomplete {
 			t.Errorf("%s does not build with CGO_ENABLED=0; go list -deps tells what it lacks", p.ImportPath)
 		}
+	}
+}
+
+// TestGoroutines: formats start none, which is why scripts/test.sh tests them without
+// the race detector.
+func TestGoroutines(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("..", "..", "transcode", "internal", "*", "*.go"))
+	if err != nil || len(files) < 10 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(gotoken.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if _, ok := n.(*ast.GoStmt); ok {
+				t.Errorf("%s starts a goroutine: take it out of what scripts/test.sh excepts", file)
+			}
+			return true
+		})
 	}
 }
 

@@ -56,6 +56,9 @@ func TestGridFSOthers(t *testing.T) {
 			t.Errorf("%d bytes: they read %d, %v", n, got.Len(), err)
 		}
 		for _, chunk := range []int32{1 << 10, 255 << 10} {
+			if n/int(chunk) > 200 {
+				continue // FerretDB takes half a minute for a thousand chunks
+			}
 			key := "in/x"
 			opts := options.GridFSUpload().SetChunkSizeBytes(chunk)
 			id, err := theirs.UploadFromStream(t.Context(), key, bytes.NewReader(data), opts)
