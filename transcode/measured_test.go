@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -131,5 +133,75 @@ func TestJudged(t *testing.T) {
 	}
 	if !t.Failed() {
 		all.check(t)
+	}
+}
+
+// TestCorpus does the same with real files from elsewhere, where they are:
+// MP3LATHE_CORPUS names their folder. testdata/corpus.tsv holds what is expected.
+func TestCorpus(t *testing.T) {
+	t.Parallel()
+	folder := os.Getenv("MP3LATHE_CORPUS")
+	if folder == "" {
+		t.Skip("MP3LATHE_CORPUS names no folder of real files")
+	}
+	rows := table(t, filepath.Join("..", "testdata", "corpus.tsv"))
+	expected := map[string]bool{}
+	for _, row := range rows {
+		expected[row["file"]] = true
+		t.Run(row["file"], func(t *testing.T) {
+			t.Parallel()
+			dst := filepath.Join(t.TempDir(), "out.mp3")
+			r, err := ConvertFile(t.Context(), dst, filepath.Join(folder, row["file"]), nil)
+			if got := CodeOf(err); !slices.Contains(codes(row["expected"]), got) {
+				t.Fatalf("outcome %q, want %q: %v", got, row["expected"], err)
+			}
+			if err != nil {
+				return
+			}
+			rate, samples := int(number(row["rate"])), number(row["samples"])
+			if r.Settings.SampleRate != rate || r.Samples != samples {
+				t.Errorf("%d samples at %d Hz, want %d at %d", r.Samples, r.Settings.SampleRate, samples, rate)
+			}
+			if got := playedSamples(t, dst, r.Settings.Channels); got != samples {
+				t.Errorf("mpg123 plays %d samples, want %d", got, samples)
+			}
+			checkMP3(t, dst)
+		})
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files in %s: %v", folder, err)
+	}
+	for _, f := range files {
+		if name, _ := filepath.Rel(folder, f); !expected[filepath.ToSlash(name)] {
+			t.Errorf("%s has no row in testdata/corpus.tsv", name)
+		}
+	}
+}
+
+// TestBytesRead: of a video, little more than index and audio is read.
+func TestBytesRead(t *testing.T) {
+	t.Parallel()
+	files := []string{fixturePath("melody.mp4"), fixturePath("camera.mov"), fixturePath("media/frag-mixed.mp4"), fixturePath("media/frag-separate.mp4")}
+	if corpus := os.Getenv("MP3LATHE_CORPUS"); corpus != "" {
+		for _, name := range []string{"tears_of_steel_2s_1920x800.mp4", "mdn_crystal.mp4", "bbb_596s_heaac_remuxed_faststart.mp4", "androidx_362s_1080p_silent.mp4"} {
+			files = append(files, corpus+"/ordinary/"+name)
+		}
+	}
+	for _, file := range files {
+		_, r := convert(t, file, nil)
+		// All packets of the track, as ffprobe counts them.
+		var audio int64
+		for _, line := range bytes.Fields(run(t, "ffprobe", "-v", "error", "-ignore_editlist", "1", "-select_streams", "a:0", "-show_entries", "packet=size", "-of", "csv=p=0", file)) {
+			n, _ := strconv.ParseInt(string(bytes.TrimRight(line, ",")), 10, 64)
+			audio += n
+		}
+		index := indexBytes(t, file)
+		if most := index + audio + windowsReadTwice; r.BytesRead > most {
+			t.Errorf("%s: %d bytes read; index %d, audio %d, allowance %d", file, r.BytesRead, index, audio, windowsReadTwice)
+		}
+		if info, err := os.Stat(file); err != nil || r.BytesRead >= info.Size() {
+			t.Errorf("%s: %d bytes read of %d", file, r.BytesRead, info.Size())
+		}
 	}
 }

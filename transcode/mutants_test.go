@@ -1,3 +1,7 @@
+//go:build !race
+
+// Without the race detector there is time for more of them.
+
 package transcode_test
 
 import (
@@ -24,7 +28,7 @@ func TestMutants(t *testing.T) {
 		t.Fatal(err)
 	}
 	rounds := 4
-	if transcode.RaceEnabled || testing.Short() {
+	if testing.Short() {
 		rounds = 1
 	}
 	run := trial.Run{

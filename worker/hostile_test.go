@@ -1,3 +1,7 @@
+//go:build !race
+
+// Each job in a child of its own: minutes under the race detector.
+
 package worker_test
 
 import (

@@ -1,3 +1,7 @@
+//go:build !race
+
+// As with the mutants of transcode: more of them in the same time.
+
 package cage_test
 
 import (

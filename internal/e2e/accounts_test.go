@@ -197,6 +197,7 @@ func (s *system) key(t *testing.T, c *client.Client, password string, scopes ...
 // TestAuthDown: with auth away, uploads of those who have a token go on, and of programs
 // whose key was just used; logins do not, and are told when to try again.
 func TestAuthDown(t *testing.T) {
+	t.Parallel()
 	s := fleet(t)
 	c := s.user(t, "ida@example.org")
 	_, program := s.key(t, c, password, "jobs:read", "jobs:write")
@@ -231,12 +232,14 @@ func open(t *testing.T, path string) io.Reader {
 
 // TestFleetAccounts and TestEmbeddedAccounts do that in both worlds.
 func TestFleetAccounts(t *testing.T) {
+	t.Parallel()
 	s := fleet(t)
 	s.account(t)
 	s.quiet(t)
 }
 
 func TestEmbeddedAccounts(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, t.TempDir())
 	s.account(t)
 	s.quiet(t)

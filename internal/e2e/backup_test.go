@@ -26,6 +26,7 @@ import (
 // were done at the time of the dump, with a bucket that was copied before it, after it,
 // and both.
 func TestBackup(t *testing.T) {
+	t.Parallel()
 	ctx := within(t, 8*time.Minute)
 	b := &backups{t: t, on: stores(t, ctx), authKey: newAuthKey(t)}
 	live := b.start(ctx, b.on.database, b.on.bucket)

@@ -27,6 +27,7 @@ import (
 // asks it all that our dashboards and rules ask: each query has an answer, and each
 // metric, label and value that a query names is there.
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := fleet(t)
 	p := watch(t, s)
 	s.outcomes(t)

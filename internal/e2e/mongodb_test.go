@@ -22,6 +22,7 @@ func mongoServer(t *testing.T) *testserver.MongoDBServer {
 // TestFleetMongoDB is TestFleet with jobs and files in MongoDB; the accounts stay in MySQL.
 // On FerretDB it has small files only: that looks through all chunks for one.
 func TestFleetMongoDB(t *testing.T) {
+	t.Parallel()
 	on := stores(t, within(t, 3*time.Minute))
 	mongo := mongoServer(t)
 	var err error

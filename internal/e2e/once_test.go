@@ -18,6 +18,7 @@ import (
 // TestRepeatedUpload: a gateway is killed in the midst of an upload with a key. The
 // repetition at its successor makes the job, and one after that gets the same answer.
 func TestRepeatedUpload(t *testing.T) {
+	t.Parallel()
 	l, front := newLean(t), freeAddress(t)
 	first := l.gateway(front)
 	c := &client.Client{Base: "http://" + front}

@@ -13,6 +13,7 @@ import (
 // by force: what was accepted is done after the restart, queued jobs included, and
 // accounts and results are there.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	for name, stop := range map[string]func(*testing.T, *service){
 		"ordered": func(t *testing.T, p *service) { p.stop(t) },
 		"killed":  func(_ *testing.T, p *service) { p.kill() },

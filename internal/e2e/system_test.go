@@ -229,6 +229,7 @@ func (s *system) user(t *testing.T, email string) *client.Client {
 // TestFleet converts 50 mixed files at once with four processes on MariaDB, Redis,
 // an S3 server and a mail server.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	s := fleet(t)
 	s.batch(t, clips(t, 50))
 	s.quiet(t)
@@ -236,6 +237,7 @@ func TestFleet(t *testing.T) {
 
 // TestEmbedded does the same with one process that brings all of these along.
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, t.TempDir())
 	s.batch(t, clips(t, 50))
 	s.quiet(t)

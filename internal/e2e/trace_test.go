@@ -19,6 +19,7 @@ import (
 // the mail, the logs and a refusal name it, and it tells nothing that is not for the eyes
 // of those who run the service.
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	collector, err := testserver.OTLP()
 	must(t, err)
 	t.Cleanup(func() { must(t, collector.Close()) })

@@ -15,6 +15,7 @@ import (
 // TestSameUpload: what is uploaded again and again is converted once, and its owner gets
 // one mail; after that it is there at once.
 func TestSameUpload(t *testing.T) {
+	t.Parallel()
 	s := embedded(t, t.TempDir(), "--concurrency", "2")
 	anna, eve := s.user(t, "anna@example.org"), s.user(t, "eve@example.org")
 	video, err := os.ReadFile(filepath.Join("..", "..", "testdata", "melody.mp4"))

@@ -45,7 +45,7 @@ func MariaDBWith(ctx context.Context, flags ...string) (*MariaDBServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mariadb: %w", err)
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, fmt.Errorf("mariadb: %w", err)
 	}

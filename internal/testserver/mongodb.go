@@ -46,7 +46,7 @@ func MongoDB(ctx context.Context, there string) (*MongoDBServer, error) {
 		}
 		return s, nil
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, fmt.Errorf("ferretdb: %w", err)
 	}

@@ -66,7 +66,7 @@ func (s *OIDCServer) start(ctx context.Context, binary, dir string, users map[st
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}

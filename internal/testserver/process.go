@@ -12,8 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -85,14 +87,22 @@ func (p *process) stop(signal syscall.Signal) error {
 	return fmt.Errorf("%s did not stop in time and was killed", p.name)
 }
 
-// freePort returns a TCP port on loopback that nobody uses just now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// FreePort returns a TCP port on loopback that nobody uses just now. It is not one of
+// those that Linux gives to outgoing connections, to which one that was given back may
+// go before it is used.
+func FreePort() (int, error) {
+	const first, ephemeral = 10000, 32768
+	for {
+		port := first + rand.IntN(ephemeral-first)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		return port, l.Close()
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // tail keeps the last 8 KiB of what a server prints.

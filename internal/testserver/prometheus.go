@@ -26,7 +26,7 @@ func Prometheus(ctx context.Context, configFile string) (*PrometheusServer, erro
 	if err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ type RedisServer struct {
 
 // Redis starts a redis-server on loopback. Stop it at the end.
 func Redis(ctx context.Context) (*RedisServer, error) {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}

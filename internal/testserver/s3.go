@@ -49,7 +49,7 @@ func (s *S3Server) start(ctx context.Context, binary, dir string) error {
 	if err := os.Mkdir(s.buckets, 0o700); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}
