@@ -71,7 +71,7 @@ test-setup: ## Install and build what the tests need: servers, judges, the FFmpe
 	@scripts/prometheus.sh build >/dev/null
 
 .PHONY: test
-test: test-setup ## Run all tests under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
+test: test-setup ## Run all tests, most under the race detector (ARGS='-run Name -v', PACKAGES=./transcode)
 	$(WITH_LIBAV) go vet $(PACKAGES)
 	$(WITH_LIBAV) scripts/test.sh '$(PACKAGES)' $(ARGS)
 
